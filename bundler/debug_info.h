@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file debug_info.h
+ *
+ * What the bundler asks of DWARF. The only file that uses libdw's DIE and line
+ * functions is debug_info.c (with debug_type.c for types as text).
+ *
+ * Units are read on demand: creating a debug_info parses nothing but what is
+ * needed to find the unit of an address (.debug_aranges, else unit ranges).
+ */
+#ifndef HFX_BUNDLER_DEBUG_INFO_H
+#define HFX_BUNDLER_DEBUG_INFO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <elfutils/libdw.h>
+
+#include "error.h"
+
+struct debug_info;
+
+/**
+ * @param[in] dwarf Handle, borrowed: outlives the debug_info.
+ * @param[in] path File that it is of, for messages; borrowed.
+ */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_create(Dwarf *dwarf, const char *path, struct debug_info **ret);
+
+void debug_info_destroy(struct debug_info *debug);
+
+/** What DWARF says of a function. All strings are owned; "" if unknown. */
+struct debug_function {
+	/** DW_AT_name of the unit, without DW_AT_comp_dir. */
+	char *unit;
+	/** Qualified name for people: `Game::Player::hit(int)`, or `main`. */
+	char *name;
+	/** DW_AT_linkage_name, else DW_AT_name. */
+	char *linkage_name;
+	/** "file:line" of the declaration, the file without the build folder. */
+	char *source;
+	/**
+	 * C declaration: `int process_request(mcp_parser_t *pr, const char
+	 * *command, size_t cmdlen)`; methods without the object parameter and
+	 * with their class: `int Game::Player::hit(int amount)`. Varargs as
+	 * `...`, no parameters as `(void)`.
+	 */
+	char *signature;
+};
+
+void debug_function_deinit(struct debug_function *function);
+
+/**
+ * The function whose code holds @p addr, also one in the middle (a cold part).
+ *
+ * Where DWARF has nothing, all strings are empty and that is no error.
+ */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_function(struct debug_info *debug, uint64_t addr,
+		    struct debug_function *ret);
+
+/**
+ * Innermost inlined function at @p addr (DW_TAG_inlined_subroutine).
+ *
+ * @param[out] name_ret Linkage name, owned; `NULL` when nothing is inlined
+ * there.
+ */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_inlined_at(struct debug_info *debug, uint64_t addr, char **name_ret);
+
+/** "file:line" of @p addr by the line table, owned; "" if unknown. */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_line_at(struct debug_info *debug, uint64_t addr, char **ret);
+
+/**
+ * Unit of the function or variable at @p addr, owned: DW_AT_name of its
+ * compilation unit; "" if unknown. For variables: a DW_TAG_variable whose
+ * location is DW_OP_addr @p addr.
+ */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_unit_at(struct debug_info *debug, uint64_t addr, bool is_variable,
+		   char **ret);
+
+/**
+ * Where the variable at @p addr is declared, as a text that is the same in two
+ * builds of the same source whatever the numbering of symbols: unit, enclosing
+ * namespaces, function (linkage name) and blocks (index among the blocks of
+ * their parent), and name, joined by "/". "" when DWARF has no such variable.
+ * Owned. For DW_TAG_variable at file scope, the blocks are absent.
+ */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_variable_scope(struct debug_info *debug, uint64_t addr, char **ret);
+
+/** A structure, class or union that two builds have with different layout. */
+struct debug_type_change {
+	/** "struct mcp_parser_s". Owned. */
+	char *name;
+	uint64_t old_size;
+	uint64_t new_size;
+	/** First member that differs, or "". Owned. */
+	char *member;
+	/** "file:line" of the declaration in NEW. Owned. */
+	char *source;
+};
+
+struct debug_type_changes {
+	struct debug_type_change *items;
+	size_t num_items;
+	size_t cap_items;
+};
+
+void debug_type_changes_deinit(struct debug_type_changes *changes);
+
+/**
+ * Compare the layout of the named structure types that the units of the given
+ * functions declare: byte size, members' names, offsets and bit-fields. Each
+ * type is reported once.
+ *
+ * @param[in] old_addrs Addresses of functions in OLD.
+ * @param[in] new_addrs Their counterparts in NEW, as many.
+ */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_compare_types(struct debug_info *old_debug,
+			 struct debug_info *new_debug,
+			 const uint64_t *old_addrs, const uint64_t *new_addrs,
+			 size_t count, struct debug_type_changes *ret);
+
+#endif /* HFX_BUNDLER_DEBUG_INFO_H */

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file model.h
+ *
+ * What the passes of the bundler share: a program as they see it.
+ *
+ * pipeline.c lists the passes. `program_load()` fills everything but the
+ * references; `scan` adds these; `match` sets `peer`s; `compare` sets verdicts.
+ * All addresses are virtual addresses of the file.
+ */
+#ifndef HFX_BUNDLER_MODEL_H
+#define HFX_BUNDLER_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "manifest.h"
+
+struct debug_info;
+
+enum section_kind {
+	SECTION_CODE,
+	/** Read-only for good, or after relocation (RELRO). */
+	SECTION_CONST,
+	SECTION_DATA,
+	/** As DATA, without bytes in the file. */
+	SECTION_BSS,
+	/** .tdata and .tbss: addresses there are of the TLS image. */
+	SECTION_TLS,
+	SECTION_GOT,
+	SECTION_PLT,
+	/** Allocated, but nothing that code refers to: notes, tables. */
+	SECTION_OTHER,
+};
+
+struct section {
+	/** Borrowed from the file. */
+	const char *name;
+	enum section_kind kind;
+	uint64_t addr;
+	uint64_t size;
+	/** Borrowed bytes; `NULL` for BSS. */
+	const uint8_t *data;
+	uint64_t align;
+	/** ELF flags (gABI, sh_flags). */
+	uint64_t flags;
+};
+
+enum symbol_kind {
+	SYMBOL_FUNCTION,
+	SYMBOL_OBJECT,
+	SYMBOL_TLS,
+	/** Labels without type or size: linker-made, hand-written assembly. */
+	SYMBOL_LABEL,
+	SYMBOL_IFUNC,
+};
+
+struct symbol {
+	/** Borrowed from the file; a version (`@GLIBC_2.2.5`) is cut off. */
+	const char *name;
+	/** Name of the STT_FILE symbol before a local symbol, or "". */
+	const char *file;
+	enum symbol_kind kind;
+	bool is_local;
+	bool is_weak;
+	/** In .dynsym: other modules may refer to it. */
+	bool is_exported;
+	/** For TLS: offset in the TLS image. */
+	uint64_t addr;
+	uint64_t size;
+	/** Index into `sections`. */
+	uint32_t section;
+	/** Index of the matching symbol of the other program, or NO_INDEX. */
+	uint32_t peer;
+};
+
+#define NO_INDEX UINT32_MAX
+
+/** A dynamic relocation (DT_RELA or DT_JMPREL). */
+struct dynamic_relocation {
+	/** Place that is relocated. */
+	uint64_t addr;
+	uint32_t type;
+	/** Imported or own dynamic symbol; "" for none. Borrowed. */
+	const char *symbol;
+	/** Its version, or "". */
+	const char *version;
+	/** DT_NEEDED name that the version is of, or "". */
+	const char *library;
+	/** Whether the symbol is undefined here. */
+	bool is_import;
+	bool is_weak;
+	/** `st_value` of a symbol that is defined here, else 0. */
+	uint64_t symbol_addr;
+	int64_t addend;
+};
+
+/** A PLT stub and the GOT slot through which it jumps. */
+struct plt_stub {
+	uint64_t addr;
+	uint64_t size;
+	uint64_t slot_addr;
+};
+
+enum reference_kind {
+	/** Direct call. */
+	REFERENCE_CALL,
+	/** Direct jump, conditional or not. */
+	REFERENCE_JUMP,
+	/** RIP-relative operand of a load, store or other access. */
+	REFERENCE_ACCESS,
+	/** RIP-relative `lea`: the address itself. */
+	REFERENCE_ADDRESS,
+	/** %fs-relative displacement: a TLS variable of this module. */
+	REFERENCE_TLS,
+};
+
+/** A reference from code to something outside the instruction's function. */
+struct reference {
+	/** Offset of the instruction in its function. */
+	uint32_t insn_off;
+	uint8_t insn_size;
+	/** Place and width in bytes of the field in the instruction. */
+	uint8_t field_off;
+	uint8_t field_size;
+	uint8_t kind;
+	/** Width of the access in bytes, 0 if not known. */
+	uint16_t access_size;
+	bool is_write;
+	/** Address referred to; for TLS the signed displacement. */
+	uint64_t target;
+};
+
+enum verdict {
+	VERDICT_UNKNOWN = 0,
+	VERDICT_SAME,
+	VERDICT_CHANGED,
+	/** No counterpart in the other program. */
+	VERDICT_ONLY_HERE,
+};
+
+/** A piece of code with one start: all symbols of one address. */
+struct function {
+	uint64_t addr;
+	uint64_t size;
+	const uint8_t *code;
+	/** First symbol at this address, and how many follow it. */
+	uint32_t first_symbol;
+	uint32_t num_symbols;
+	/** The symbol that names it: global before local, then the first. */
+	uint32_t symbol;
+	/** References, in the order of their offsets. */
+	struct reference *references;
+	size_t num_references;
+	size_t cap_references;
+	/** Bytes that did not decode: no reference there is known. */
+	bool is_opaque;
+	/** Whether it uses %fs for anything but the stack protector. */
+	bool uses_tls;
+	/** The function that this is a cold part of, or NO_INDEX. */
+	uint32_t parent;
+	/** Index of the matching function of the other program, or NO_INDEX. */
+	uint32_t peer;
+	enum verdict verdict;
+	/** One line, owned; `NULL` while the verdict needs none. */
+	char *reason;
+	/** In NEW: goes into the image. */
+	bool is_selected;
+};
+
+/** One build of the program. */
+struct program {
+	const char *path;
+	struct build_id build_id;
+	bool is_executable;
+	/** DT_SONAME, or "". */
+	const char *soname;
+	struct section *sections;
+	size_t num_sections;
+	/** By address; TLS symbols last. */
+	struct symbol *symbols;
+	size_t num_symbols;
+	size_t cap_symbols;
+	/** By address. */
+	struct function *functions;
+	size_t num_functions;
+	size_t cap_functions;
+	/** By place. */
+	struct dynamic_relocation *relocations;
+	size_t num_relocations;
+	size_t cap_relocations;
+	/** By address. */
+	struct plt_stub *stubs;
+	size_t num_stubs;
+	size_t cap_stubs;
+	/** PT_TLS: size in memory and alignment; 0 when there is none. */
+	uint64_t tls_size;
+	uint64_t tls_align;
+	/** Lowest and highest (exclusive) address of all PT_LOADs. */
+	uint64_t start_addr;
+	uint64_t end_addr;
+	/** Content of .comment: the compilers. Borrowed, may be empty. */
+	const char *comment;
+	/** Owner of the ELF handles behind what is borrowed above. */
+	struct elf_file *elf;
+	/** DWARF; `NULL` when there is none. */
+	struct debug_info *debug;
+	/** Private to scan and compare: sorted referenced addresses. */
+	uint64_t *landmarks;
+	size_t num_landmarks;
+	size_t cap_landmarks;
+};
+
+/** Section that holds @p addr, or `NULL`. TLS sections are never found. */
+const struct section *program_section_at(const struct program *program,
+					 uint64_t addr);
+
+/** Function whose bytes hold @p addr, or `NULL`. */
+struct function *program_function_at(const struct program *program,
+				     uint64_t addr);
+
+/** Relocation whose place is @p addr, or `NULL`. */
+const struct dynamic_relocation *
+program_relocation_at(const struct program *program, uint64_t addr);
+
+/** First relocation at or behind @p addr: an index, perhaps the count. */
+size_t program_relocation_from(const struct program *program, uint64_t addr);
+
+/** PLT stub that begins at @p addr, or `NULL`. */
+const struct plt_stub *program_stub_at(const struct program *program,
+				       uint64_t addr);
+
+/**
+ * Object symbol (sized) that holds @p addr, or `NULL`. Of several the one with
+ * the latest start, then the smallest.
+ */
+const struct symbol *program_object_at(const struct program *program,
+				       uint64_t addr);
+
+/** Label or object symbol without size exactly at @p addr, or `NULL`. */
+const struct symbol *program_label_at(const struct program *program,
+				      uint64_t addr);
+
+/** Name that stands for @p function in messages. */
+const char *function_name(const struct program *program,
+			  const struct function *function);
+
+/** Free a program and all it owns; `NULL` is allowed. */
+void program_destroy(struct program *program);
+
+#endif /* HFX_BUNDLER_MODEL_H */

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file image.h
+ *
+ * The patch image: what the bundler writes and the runtime loads. The text is
+ * docs/format.md, "The image"; the names that both sides need are here.
+ */
+#ifndef HFX_COMMON_IMAGE_H
+#define HFX_COMMON_IMAGE_H
+
+/**
+ * Undefined symbol of the image that stands for the load bias of OLD's module:
+ * `hfx.module + addend` is the place of OLD's virtual address `addend` in the
+ * process. A relocation R_X86_64_DTPMOD64 against it gives the module's TLS
+ * index.
+ */
+#define IMAGE_MODULE_SYMBOL "hfx.module"
+
+/** Largest distance that a 5-byte jump or a RIP-relative operand spans. */
+#define IMAGE_REACH (UINT64_C(1) << 31)
+
+/** Bytes of `jmp rel32`, the jump written at an entry. */
+#define JUMP_SIZE 5
+
+/** Largest address span of an image, in bytes. */
+#define IMAGE_MAX_SPAN (UINT64_C(1) << 30)
+
+#endif /* HFX_COMMON_IMAGE_H */

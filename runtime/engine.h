@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file engine.h
+ *
+ * Apply, revert and list, over a target.
+ */
+#ifndef HFX_RUNTIME_ENGINE_H
+#define HFX_RUNTIME_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bundle.h"
+#include "digest.h"
+#include "error.h"
+#include "record.h"
+#include "target.h"
+
+struct engine_options {
+	/** Everything up to, but not including, stopping threads. */
+	bool dry_run;
+	/** 0 means 1000. */
+	uint32_t timeout_ms;
+	/** 0 means 10000. */
+	uint32_t max_pause_us;
+};
+
+/** One record of a process, checked and copied out of it. */
+struct engine_patch {
+	struct digest id;
+	char *name;
+	char *version;
+	char *description;
+	char *module_name;
+	enum record_state state;
+	struct build_id build_id;
+	uint64_t record_addr;
+	uint64_t sequence;
+	uint64_t generation;
+	uint64_t applied_ns;
+	uint64_t pause_ns;
+	uint64_t region_addr;
+	uint64_t region_size;
+	uint64_t image_bias;
+	uint64_t module_bias;
+	struct record_function *functions;
+	/** Names of the functions, in their order. */
+	char **function_names;
+	size_t num_functions;
+	struct record_site *sites;
+	size_t num_sites;
+};
+
+/** All records of a process, in the order of their sequence. */
+struct engine_patches {
+	struct engine_patch *patches;
+	size_t num_patches;
+	size_t cap_patches;
+};
+
+/** Look through the mappings of @p target for records. */
+HFX_MUST_CHECK struct hfx_error *engine_list(struct target *target,
+					     struct engine_patches *ret);
+
+void engine_patches_deinit(struct engine_patches *patches);
+
+/**
+ * Apply a bundle: docs/architecture.md lists the steps.
+ *
+ * @param[out] result_ret What the stop cost; may be `NULL`.
+ */
+HFX_MUST_CHECK struct hfx_error *
+engine_apply(struct target *target, const struct bundle *bundle,
+	     const struct engine_options *options,
+	     struct commit_result *result_ret);
+
+/** Revert the applied patch with this id. */
+HFX_MUST_CHECK struct hfx_error *
+engine_revert(struct target *target, const struct digest *id,
+	      const struct engine_options *options,
+	      struct commit_result *result_ret);
+
+/** Revert all applied patches, newest first, in one stop. */
+HFX_MUST_CHECK struct hfx_error *
+engine_revert_all(struct target *target, const struct engine_options *options,
+		  struct commit_result *result_ret);
+
+#endif /* HFX_RUNTIME_ENGINE_H */

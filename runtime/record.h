@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file record.h
+ *
+ * The record of an applied patch, kept in the memory of the patched process:
+ * docs/format.md, "The record".
+ *
+ * Every patch has one, at the start of the address range reserved for it. It is
+ * the only state: libhfx inside the process and `hfx` outside both find all
+ * records by looking through the process's mappings, so either can list and
+ * revert what the other applied, and a forked child has its own copies. Bytes
+ * read from a process are treated as untrusted: every offset, count and address
+ * is checked before use.
+ *
+ * All members are little-endian and naturally aligned.
+ */
+#ifndef HFX_RUNTIME_RECORD_H
+#define HFX_RUNTIME_RECORD_H
+
+#include <stdint.h>
+
+#include "manifest.h"
+
+/** First bytes of a record, also the first bytes of its mapping. */
+#define RECORD_MAGIC   "hfxpatch"
+#define RECORD_VERSION 1
+
+/** Largest record that is read, in bytes. */
+#define RECORD_MAX_SIZE (64u << 20)
+
+enum record_state {
+	/** Loaded, no entry written. Left behind only by a killed `hfx`. */
+	RECORD_PREPARED = 1,
+	/** Entries are being written: some may be, others not. */
+	RECORD_COMMITTING = 2,
+	/** All entries written. */
+	RECORD_APPLIED = 3,
+	/** Entries are being put back. */
+	RECORD_REVERTING = 4,
+	/** All put back; the code stays, since pointers may lead to it. */
+	RECORD_REVERTED = 5,
+};
+
+struct record_header {
+	char magic[8];
+	uint32_t version;
+	/** One of #record_state. */
+	uint32_t state;
+	/** Live address of this header: tells a record from a copy of one. */
+	uint64_t self;
+	/** Bytes of the whole record: header, tables and strings. */
+	uint64_t size;
+	/** SHA-256 of the bundle's manifest. */
+	uint8_t id[32];
+	/** Position in the stack of patches: later ones are larger. */
+	uint64_t sequence;
+	/** Number of applies and reverts in this process up to the last change
+	 * of this record; the largest of all records is the process's. */
+	uint64_t generation;
+	/** CLOCK_REALTIME of the apply, and how long threads were stopped. */
+	uint64_t applied_ns;
+	uint64_t pause_ns;
+	/** The reserved range, from its guard page on. */
+	uint64_t region_addr;
+	uint64_t region_size;
+	/** Added to the image's addresses to get live ones. */
+	uint64_t image_bias;
+	/** Added to OLD's addresses to get live ones. */
+	uint64_t module_bias;
+	uint8_t build_id[BUILD_ID_MAX];
+	uint32_t build_id_size;
+	/** Offsets from the start of the record. */
+	uint32_t functions_off;
+	uint32_t num_functions;
+	uint32_t sites_off;
+	uint32_t num_sites;
+	/** Offsets of NUL-terminated strings. */
+	uint32_t name_off;
+	uint32_t version_off;
+	uint32_t description_off;
+	uint32_t module_name_off;
+	uint32_t reserved;
+};
+
+/** A function that the patch replaces. */
+struct record_function {
+	/** Live address and size of OLD's code. */
+	uint64_t old_live_addr;
+	uint64_t old_size;
+	/** Live address and size of the new code. */
+	uint64_t new_live_addr;
+	uint64_t new_size;
+	/** Offsets of the jump in old and new code; see manifest_function. */
+	uint32_t old_entry;
+	uint32_t new_entry;
+	uint32_t name_off;
+	uint32_t reserved;
+	uint8_t signature_digest[32];
+};
+
+#define SITE_SIZE 8
+
+/** A place in code where the patch wrote a jump. */
+struct record_site {
+	/** First byte that is written. */
+	uint64_t live_addr;
+	/** The JUMP_SIZE bytes there before and after; the rest is zero. */
+	uint8_t before[SITE_SIZE];
+	uint8_t after[SITE_SIZE];
+};
+
+#endif /* HFX_RUNTIME_RECORD_H */

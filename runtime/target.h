@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file target.h
+ *
+ * The process that is patched, seen through one small table of functions.
+ *
+ * The engine (engine.h) works through this table alone, so it is the same code
+ * whether it stands inside the process (target_self.c, in libhfx) or outside
+ * (target_ptrace.c, in `hfx`).
+ */
+#ifndef HFX_RUNTIME_TARGET_H
+#define HFX_RUNTIME_TARGET_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "commit.h"
+#include "error.h"
+
+struct target;
+
+struct target_ops {
+	/** Read exactly @p size bytes of live memory. */
+	struct hfx_error *(*read)(struct target *target, uint64_t live_addr,
+				  void *buffer, size_t size);
+	/**
+	 * Write exactly @p size bytes, whatever the mapping's protection, by
+	 * /proc/PID/mem: no mapping becomes writable and executable.
+	 */
+	struct hfx_error *(*write)(struct target *target, uint64_t live_addr,
+				   const void *data, size_t size);
+	/**
+	 * Make a system call in the process.
+	 *
+	 * @param[out] result_ret What the kernel returned: negative is -errno.
+	 */
+	struct hfx_error *(*syscall)(struct target *target, long number,
+				     const uint64_t args[6],
+				     int64_t *result_ret);
+	/**
+	 * Call a function without arguments in the process: the resolver of an
+	 * IFUNC symbol (gABI STT_GNU_IFUNC).
+	 */
+	struct hfx_error *(*call)(struct target *target, uint64_t live_addr,
+				  uint64_t *result_ret);
+	/** commit_execute() for this process, by the way that fits it. */
+	struct hfx_error *(*commit)(struct target *target,
+				    const struct commit_plan *plan,
+				    struct commit_result *ret);
+	void (*destroy)(struct target *target);
+};
+
+/** Base of both kinds of target; `pid` is that of the process to patch. */
+struct target {
+	const struct target_ops *ops;
+	pid_t pid;
+};
+
+/**
+ * The calling process. Commits by itself while it has one thread, else by
+ * hfx-tracer.
+ *
+ * @param[in] tracer_path Path of hfx-tracer, borrowed, or `NULL` for the one
+ * installed with the library.
+ */
+HFX_MUST_CHECK struct hfx_error *target_create_self(const char *tracer_path,
+						    struct target **ret);
+
+/**
+ * Another process, by ptrace. Threads are only stopped inside `syscall`, `call`
+ * (one thread, for the length of the call) and `commit` (all).
+ *
+ * Errors: #HFX_ERROR_NO_PROCESS, #HFX_ERROR_PERMISSION, and
+ * #HFX_ERROR_UNSUPPORTED for a 32-bit process.
+ */
+HFX_MUST_CHECK struct hfx_error *target_create_ptrace(pid_t pid,
+						      struct target **ret);
+
+/** Free a target; `NULL` is allowed. */
+void target_destroy(struct target *target);
+
+#endif /* HFX_RUNTIME_TARGET_H */
