@@ -1,0 +1,54 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# Install the Debian packages that a task needs, or say which ones to install.
+#
+#	install-deps.sh [build|test|memcached]...	default: build
+#
+# Does nothing when all of them are there. Only root can install.
+set -eu
+
+build='gcc g++ cmake make pkg-config libdw-dev libelf-dev libcapstone-dev
+libarchive-dev libzstd-dev libsodium-dev libjansson-dev patch'
+test="$build ninja-build libcmocka-dev binutils gdb"
+memcached='gcc make patch perl xz-utils dpkg-dev debian-archive-keyring
+libevent-dev libsasl2-dev libssl-dev'
+
+wanted=
+for task in "${@:-build}"; do
+	case $task in
+	build) wanted="$wanted $build" ;;
+	test) wanted="$wanted $test" ;;
+	memcached) wanted="$wanted $memcached" ;;
+	*)
+		echo "install-deps.sh: no task '$task';" \
+			"give build, test or memcached" >&2
+		exit 2
+		;;
+	esac
+done
+
+missing=
+for package in $wanted; do
+	state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>&1) ||
+		state=unknown
+	if [ "$state" != installed ]; then
+		missing="$missing $package"
+	fi
+done
+missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+missing=${missing% }
+
+if [ -z "$missing" ]; then
+	exit 0
+fi
+if [ "$(id -u)" -ne 0 ]; then
+	echo "install-deps.sh: packages are missing. As root, run:" >&2
+	echo "    apt-get install $missing" >&2
+	exit 1
+fi
+echo "Installing: $missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+# shellcheck disable=SC2086 # a list of words
+apt-get -q install -y --no-install-recommends $missing
