@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+
+bool hfx_array_reserve(void *items, size_t count, size_t *capacity,
+                       size_t item_size)
+{
+	size_t wanted, bytes;
+	void *old, *grown;
+
+	if (count < *capacity)
+		return true;
+	wanted = *capacity ? *capacity : 4;
+	if (__builtin_mul_overflow(wanted, (size_t)2, &wanted) ||
+	    __builtin_mul_overflow(wanted, item_size, &bytes))
+		return false;
+	/* Any pointer type hides behind `items`: copy its bytes. */
+	memcpy(&old, items, sizeof(old));
+	grown = realloc(old, bytes);
+	if (!grown)
+		return false;
+	memcpy(items, &grown, sizeof(grown));
+	*capacity = wanted;
+	return true;
+}
