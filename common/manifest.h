@@ -27,6 +27,12 @@
 #define MANIFEST_MAX_IMPORTS   100000
 #define MANIFEST_MAX_OBJECTS   1000000
 #define MANIFEST_MAX_STRING    65536
+#define MANIFEST_MAX_WARNINGS  100000
+/** Nesting of JSON, and JSON values in all. */
+#define MANIFEST_MAX_DEPTH     16
+#define MANIFEST_MAX_VALUES    (4 << 20)
+/** Largest `created`: what an archive can say of a modification time. */
+#define MANIFEST_MAX_CREATED   UINT64_C(077777777777)
 
 /** Longest build-id that is accepted, in bytes; usual are 16 and 20. */
 #define BUILD_ID_MAX 64
@@ -150,7 +156,9 @@ HFX_MUST_CHECK struct hfx_error *manifest_parse(const void *text, size_t size,
 /**
  * Write a manifest as text: the same manifest gives the same bytes.
  *
- * `image_digest` and the other digests are written as they stand.
+ * `image_digest` and the other digests are written as they stand; `NULL`
+ * strings are written as empty ones. What manifest_parse() would refuse is not
+ * written (#HFX_ERROR_INVALID_ARGUMENT, or the error of manifest_parse()).
  */
 HFX_MUST_CHECK struct hfx_error *manifest_format(const struct manifest *manifest,
 						 struct buffer *ret);
