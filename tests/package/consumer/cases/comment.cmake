@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+hotfix_add_patch(comment TARGET server PATCH fixes/comment.patch)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+hotfix_add_patch(hours TARGET greeting PATCH fixes/greeting.patch)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+hotfix_add_patch(stale TARGET server PATCH fixes/stale.patch)

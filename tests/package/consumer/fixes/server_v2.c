@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#include "server.h"
+
+#include "greeting.h"
+#include "limits.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+int server_answer(const char *name, int hour)
+{
+	assert(hour < 24);
+	if (strlen(name) > LONGEST_NAME)
+		return ONLY_IN_SERVER_C;
+	return printf("%s, %s, sent by %s\n", greeting_text(hour), name, NAME);
+}
