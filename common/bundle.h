@@ -14,10 +14,10 @@
 #include "file.h"
 #include "manifest.h"
 
-/** Largest `.hfx` file, and largest sum of its members unpacked, in bytes. */
+/** Largest `.hfx` file, and largest archive that it unpacks to, in bytes. */
 #define BUNDLE_MAX_PACKED   (256u << 20)
 #define BUNDLE_MAX_UNPACKED (1024u << 20)
-/** Members unpacked may be this many times the file, plus a MiB. */
+/** The archive may be this many times the file, plus a MiB. */
 #define BUNDLE_MAX_RATIO    1000
 #define BUNDLE_MANIFEST_MEMBER "manifest.json"
 
