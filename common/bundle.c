@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,8 +20,7 @@
  * unseen, checksum included.
  */
 
-#define TAR_BLOCK    512u
-#define TAR_TYPE_OFF 156u
+#define TAR_BLOCK 512u
 /** Two blocks of zeros end an archive. */
 #define TAR_END_SIZE (2 * TAR_BLOCK)
 
@@ -212,29 +213,87 @@ static bool is_zero(const uint8_t *bytes, size_t size)
 	return !size || (!bytes[0] && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
-static bool is_blank(const char *text)
+/** The header of a member: POSIX.1-2008, pax, "ustar Interchange Format". */
+struct ustar_header {
+	char name[100];
+	char mode[8];
+	char uid[8];
+	char gid[8];
+	char size[12];
+	char mtime[12];
+	char checksum[8];
+	char type;
+	char link_name[100];
+	char magic[6];
+	char version[2];
+	char user_name[32];
+	char group_name[32];
+	char device_major[8];
+	char device_minor[8];
+	char prefix[155];
+	char unused[12];
+};
+_Static_assert(sizeof(struct ustar_header) == TAR_BLOCK, "a tar header");
+
+/* Fields have no NUL where a text fills them. */
+static HFX_PRINTF(3, 4) void set_field(char *field, size_t size,
+                                       const char *format, ...)
 {
-	return !text || !*text;
+	char text[128];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	memcpy(field, text, strnlen(text, size));
 }
 
-/* Whether nothing but name, size and time was left to whoever wrote this. */
-static bool is_canonical(const struct members *members,
+#define SET_FIELD(field, ...) set_field(field, sizeof(field), __VA_ARGS__)
+
+/* The one way to write the header of a member. */
+static struct ustar_header canonical_header(const char *name, uint64_t size,
+                                            uint64_t mtime)
+{
+	struct ustar_header header = {.type = '0'};
+	const uint8_t *bytes = (const uint8_t *)&header;
+	unsigned int sum = 0;
+
+	SET_FIELD(header.name, "%s", name);
+	SET_FIELD(header.mode, "000644 ");
+	SET_FIELD(header.uid, "000000 ");
+	SET_FIELD(header.gid, "000000 ");
+	SET_FIELD(header.size, "%011llo ", (unsigned long long)size);
+	SET_FIELD(header.mtime, "%011llo ", (unsigned long long)mtime);
+	SET_FIELD(header.magic, "ustar");
+	SET_FIELD(header.version, "00");
+	SET_FIELD(header.device_major, "000000 ");
+	SET_FIELD(header.device_minor, "000000 ");
+	memset(header.checksum, ' ', sizeof(header.checksum));
+	for (size_t i = 0; i < sizeof(header); i++)
+		sum += bytes[i];
+	SET_FIELD(header.checksum, "%06o", sum);
+	header.checksum[6] = '\0';
+	return header;
+}
+
+/*
+ * Whether the entry's header is at the expected place and is the only one that
+ * there can be: no attributes, no extended headers, no other spelling.
+ */
+static bool is_canonical(const struct members *members, const char *name,
                          struct archive_entry *entry)
 {
-	const uint8_t *header = members->tar->data + members->off;
+	la_int64_t off = archive_read_header_position(members->archive);
+	la_int64_t size = archive_entry_size(entry);
+	struct ustar_header header;
 
-	return (uint64_t)archive_read_header_position(members->archive) ==
-	               members->off &&
-	       range_fits(members->off, TAR_BLOCK, members->tar->size) &&
-	       header[TAR_TYPE_OFF] == '0' &&
-	       archive_entry_mode(entry) == (AE_IFREG | 0644) &&
-	       !archive_entry_uid(entry) && !archive_entry_gid(entry) &&
-	       is_blank(archive_entry_uname(entry)) &&
-	       is_blank(archive_entry_gname(entry)) &&
-	       is_blank(archive_entry_hardlink(entry)) &&
-	       is_blank(archive_entry_symlink(entry)) &&
-	       archive_entry_size_is_set(entry) &&
-	       archive_entry_size(entry) >= 0;
+	if (off < 0 || (uint64_t)off != members->off || size < 0 ||
+	    !range_fits(members->off, TAR_BLOCK, members->tar->size))
+		return false;
+	header = canonical_header(name, (uint64_t)size,
+	                          (uint64_t)archive_entry_mtime(entry));
+	return memcmp(&header, members->tar->data + members->off,
+	              sizeof(header)) == 0;
 }
 
 static struct hfx_error *next_entry(struct members *members, const char *name,
@@ -251,9 +310,8 @@ static struct hfx_error *next_entry(struct members *members, const char *name,
 	if (!found || strcmp(found, name) != 0)
 		return bad_bundle("a member other than %s where that belongs",
 		                  name);
-	if (!is_canonical(members, *ret))
-		return bad_bundle("%s is not a plain file as docs/format.md "
-		                  "wants it",
+	if (!is_canonical(members, name, *ret))
+		return bad_bundle("%s has a header that hfx does not write",
 		                  name);
 	return NULL;
 }

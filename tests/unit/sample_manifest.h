@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file sample_manifest.h
+ *
+ * A manifest with one of everything, for tests of what reads and writes it.
+ */
+#ifndef HFX_TESTS_SAMPLE_MANIFEST_H
+#define HFX_TESTS_SAMPLE_MANIFEST_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "digest.h"
+#include "manifest.h"
+
+static inline void sample_function(struct manifest_function *function,
+                                   const char *name, const char *signature)
+{
+	*function = (struct manifest_function){
+		.name = strdup(name),
+		.linkage_name = strdup(name),
+		.unit = strdup("src/request.c"),
+		.signature = strdup(signature),
+		.signature_digest = digest_of(signature, strlen(signature)),
+		.source = strdup("src/request.c:120"),
+		.reason = strdup("size 362 -> 389"),
+		.kind = MANIFEST_FUNCTION_NEW,
+		.new_addr = 4704,
+		.new_size = 389,
+		.new_entry = 4,
+	};
+}
+
+static inline void sample_functions(struct manifest_module *module)
+{
+	struct manifest_function *functions = calloc(3, sizeof(*functions));
+
+	sample_function(&functions[0], "process_request",
+	                "int process_request(parser_t *pr, const char *cmd)");
+	functions[0].kind = MANIFEST_FUNCTION_CHANGED;
+	functions[0].old_addr = 4660;
+	functions[0].old_size = 362;
+	functions[0].old_digest = digest_of("old", 3);
+	functions[0].old_entry = 4;
+	sample_function(&functions[1], "is_separator", "");
+	functions[1].new_size = 3;
+	functions[1].new_entry = MANIFEST_NO_ENTRY;
+	sample_function(&functions[2], "process_request.cold", "");
+	functions[2].kind = MANIFEST_FUNCTION_PART;
+	functions[2].new_entry = MANIFEST_NO_ENTRY;
+	module->functions = functions;
+	module->num_functions = 3;
+}
+
+static inline void sample_module(struct manifest_module *module)
+{
+	module->name = strdup("server");
+	memset(module->old_build_id.bytes, 0xab, 20);
+	module->old_build_id.size = 20;
+	memset(module->new_build_id.bytes, 0xcd, 20);
+	module->new_build_id.size = 20;
+	module->image_member = strdup("modules/0.so");
+	sample_functions(module);
+	module->imports = calloc(1, sizeof(*module->imports));
+	module->imports[0] = (struct manifest_import){
+		strdup("memchr"), strdup("GLIBC_2.2.5"), strdup("libc.so.6")};
+	module->num_imports = 1;
+	module->objects = calloc(1, sizeof(*module->objects));
+	module->objects[0] = (struct manifest_object){
+		strdup("limit"), strdup("src/request.c"), 8192, 4};
+	module->num_objects = 1;
+	module->warnings = calloc(1, sizeof(*module->warnings));
+	module->warnings[0] = strdup("struct parser grows from 40 to 48 bytes");
+	module->num_warnings = 1;
+}
+
+static inline struct manifest *sample_manifest(void)
+{
+	struct manifest *manifest = calloc(1, sizeof(*manifest));
+
+	manifest->name = strdup("fix");
+	manifest->version = strdup("1.2");
+	manifest->description = strdup("Bounds check in the parser\nof \"é\"");
+	manifest->generator = strdup("hfx-bundle 0.1.0");
+	manifest->created = 1700000000;
+	manifest->modules = calloc(1, sizeof(*manifest->modules));
+	manifest->num_modules = 1;
+	sample_module(&manifest->modules[0]);
+	return manifest;
+}
+
+/** Put @p text in place of a string of the manifest. */
+static inline void sample_set(char **string, const char *text)
+{
+	free(*string);
+	*string = strdup(text);
+}
+
+#endif /* HFX_TESTS_SAMPLE_MANIFEST_H */
