@@ -16,7 +16,7 @@
 
 /** Print a manifest for people. Whether @p out took it is for the caller. */
 void manifest_show(FILE *out, const struct manifest *manifest,
-		   const struct digest *id);
+                   const struct digest *id);
 
 /**
  * Print a JSON object with two members: `id`, the identity of the patch, and
@@ -34,6 +34,6 @@ manifest_show_json(FILE *out, const struct bundle *bundle);
  */
 HFX_MUST_CHECK struct hfx_error *
 manifest_verify_file(const struct manifest_module *module,
-		     const char *elf_path);
+                     const char *elf_path);
 
 #endif /* HFX_BUNDLER_MANIFEST_SHOW_H */
