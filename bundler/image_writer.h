@@ -58,7 +58,8 @@ struct image_symbol {
 
 /**
  * One function's unwind information in NEW, to be carried over. image_writer
- * finds its FDE in `eh_frame` by `addr`; a function without FDE is no error.
+ * finds its FDEs in `eh_frame` by the range; a function without one is no
+ * error. What unwind_table_references() gives for it must be among the pieces.
  */
 struct image_unwind {
 	uint64_t addr;
@@ -96,21 +97,12 @@ struct image_description {
  * Lay out and write the image. The same description gives the same bytes.
  *
  * Pieces are merged to whole pages; a page that needs both W and X, or two
- * pieces that say different bytes of one address, are an error.
+ * pieces that say different bytes of one address, are an error. So are
+ * relocations and symbols whose place is not kept: #HFX_ERROR_INVALID_ARGUMENT.
+ *
+ * @param[out] ret File, for buffer_deinit().
  */
 HFX_MUST_CHECK struct hfx_error *
 image_write(const struct image_description *description, struct buffer *ret);
-
-/**
- * Places in NEW that the unwind information of the function at @p addr refers
- * to and that must be kept: its LSDA (in .gcc_except_table) and the pointer to
- * its personality routine.
- *
- * @param[out] lsda_ret,personality_ret Addresses in NEW, or 0.
- */
-HFX_MUST_CHECK struct hfx_error *
-image_unwind_references(const struct image_description *description,
-			uint64_t addr, uint64_t *lsda_ret,
-			uint64_t *personality_ret);
 
 #endif /* HFX_BUNDLER_IMAGE_WRITER_H */
