@@ -113,8 +113,6 @@ enum reference_kind {
 	REFERENCE_ACCESS,
 	/** RIP-relative `lea`: the address itself. */
 	REFERENCE_ADDRESS,
-	/** %fs-relative displacement: a TLS variable of this module. */
-	REFERENCE_TLS,
 };
 
 /** A reference from code to something outside the instruction's function. */
@@ -129,7 +127,7 @@ struct reference {
 	/** Width of the access in bytes, 0 if not known. */
 	uint16_t access_size;
 	bool is_write;
-	/** Address referred to; for TLS the signed displacement. */
+	/** Address referred to. */
 	uint64_t target;
 };
 
@@ -157,6 +155,11 @@ struct function {
 	size_t cap_references;
 	/** Bytes that did not decode: no reference there is known. */
 	bool is_opaque;
+	/**
+	 * Its symbols have counterparts at several addresses: identical code
+	 * folded into one here and not there.
+	 */
+	bool is_shared;
 	/** Whether it uses %fs for anything but the stack protector. */
 	bool uses_tls;
 	/** The function that this is a cold part of, or NO_INDEX. */
@@ -166,6 +169,8 @@ struct function {
 	enum verdict verdict;
 	/** One line, owned; `NULL` while the verdict needs none. */
 	char *reason;
+	/** In NEW, when changed: first offset at which it differs. */
+	uint64_t difference_off;
 	/** In NEW: goes into the image. */
 	bool is_selected;
 };
@@ -183,6 +188,8 @@ struct program {
 	struct symbol *symbols;
 	size_t num_symbols;
 	size_t cap_symbols;
+	/** How many of `symbols`, at its end, are of TLS. */
+	size_t num_tls_symbols;
 	/** By address. */
 	struct function *functions;
 	size_t num_functions;
@@ -207,7 +214,10 @@ struct program {
 	struct elf_file *elf;
 	/** DWARF; `NULL` when there is none. */
 	struct debug_info *debug;
-	/** Private to scan and compare: sorted referenced addresses. */
+	/**
+	 * Addresses of data that something refers to, sorted: ends of what has
+	 * no size of its own. Filled by scan.
+	 */
 	uint64_t *landmarks;
 	size_t num_landmarks;
 	size_t cap_landmarks;
@@ -215,11 +225,11 @@ struct program {
 
 /** Section that holds @p addr, or `NULL`. TLS sections are never found. */
 const struct section *program_section_at(const struct program *program,
-					 uint64_t addr);
+                                         uint64_t addr);
 
 /** Function whose bytes hold @p addr, or `NULL`. */
 struct function *program_function_at(const struct program *program,
-				     uint64_t addr);
+                                     uint64_t addr);
 
 /** Relocation whose place is @p addr, or `NULL`. */
 const struct dynamic_relocation *
@@ -230,22 +240,30 @@ size_t program_relocation_from(const struct program *program, uint64_t addr);
 
 /** PLT stub that begins at @p addr, or `NULL`. */
 const struct plt_stub *program_stub_at(const struct program *program,
-				       uint64_t addr);
+                                       uint64_t addr);
 
 /**
  * Object symbol (sized) that holds @p addr, or `NULL`. Of several the one with
  * the latest start, then the smallest.
  */
 const struct symbol *program_object_at(const struct program *program,
-				       uint64_t addr);
+                                       uint64_t addr);
 
 /** Label or object symbol without size exactly at @p addr, or `NULL`. */
 const struct symbol *program_label_at(const struct program *program,
-				      uint64_t addr);
+                                      uint64_t addr);
+
+/** Last object symbol that begins before @p addr, or `NULL`. */
+const struct symbol *program_object_before(const struct program *program,
+                                           uint64_t addr);
+
+/** First landmark behind @p addr, but at most @p limit. */
+uint64_t program_landmark_after(const struct program *program, uint64_t addr,
+                                uint64_t limit);
 
 /** Name that stands for @p function in messages. */
 const char *function_name(const struct program *program,
-			  const struct function *function);
+                          const struct function *function);
 
 /** Free a program and all it owns; `NULL` is allowed. */
 void program_destroy(struct program *program);

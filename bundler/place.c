@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "place.h"
+
+#include <string.h>
+
+/* Gap that alignment may leave between an object and the next. */
+#define MAX_PADDING 64
+
+static struct place place_in_code(const struct program *program,
+                                  struct place place)
+{
+	place.function = program_function_at(program, place.addr);
+	if (place.function) {
+		place.kind = PLACE_FUNCTION;
+		place.off = place.addr - place.function->addr;
+		return place;
+	}
+	place.symbol = program_label_at(program, place.addr);
+	place.kind = place.symbol ? PLACE_LABEL : PLACE_NONE;
+	return place;
+}
+
+static struct place place_in_data(const struct program *program,
+                                  struct place place)
+{
+	place.symbol = program_object_at(program, place.addr);
+	if (place.symbol) {
+		place.kind = PLACE_OBJECT;
+		place.off = place.addr - place.symbol->addr;
+		return place;
+	}
+	place.kind = PLACE_ANONYMOUS;
+	if (place.section->kind == SECTION_CONST)
+		return place;
+	place.symbol = program_label_at(program, place.addr);
+	if (place.symbol)
+		place.kind = PLACE_LABEL;
+	else if (place.section->kind == SECTION_BSS)
+		place.kind = PLACE_NONE;
+	return place;
+}
+
+static struct place place_elsewhere(const struct program *program,
+                                    struct place place)
+{
+	place.symbol = program_label_at(program, place.addr);
+	if (place.symbol)
+		place.kind = PLACE_LABEL;
+	return place;
+}
+
+struct place place_at(const struct program *program, uint64_t addr)
+{
+	struct place place = {.kind = PLACE_NONE, .addr = addr};
+
+	place.section = program_section_at(program, addr);
+	if (!place.section)
+		return place_elsewhere(program, place);
+	switch (place.section->kind) {
+	case SECTION_CODE:
+		return place_in_code(program, place);
+	case SECTION_PLT:
+		place.stub = program_stub_at(program, addr);
+		place.relocation =
+			place.stub ? program_relocation_at(
+					     program, place.stub->slot_addr)
+				   : NULL;
+		place.kind = place.stub ? PLACE_STUB : PLACE_NONE;
+		return place;
+	case SECTION_GOT:
+		place.relocation = program_relocation_at(program, addr);
+		place.kind = place.relocation ? PLACE_SLOT : PLACE_NONE;
+		return place.relocation ? place
+		                        : place_elsewhere(program, place);
+	case SECTION_CONST:
+	case SECTION_DATA:
+	case SECTION_BSS:
+		return place_in_data(program, place);
+	default:
+		return place_elsewhere(program, place);
+	}
+}
+
+bool place_is_constant(const struct place *place)
+{
+	return place->section && place->section->kind == SECTION_CONST;
+}
+
+const struct symbol *place_object_ending_at(const struct program *program,
+                                            uint64_t addr)
+{
+	const struct symbol *symbol = program_object_before(program, addr);
+
+	if (!symbol || symbol->addr + symbol->size > addr ||
+	    addr - symbol->addr - symbol->size >= MAX_PADDING)
+		return NULL;
+	return symbol;
+}
+
+const uint8_t *program_bytes(const struct program *program, uint64_t addr,
+                             uint64_t size)
+{
+	const struct section *section = program_section_at(program, addr);
+
+	if (!section || !section->data ||
+	    size > section->size - (addr - section->addr))
+		return NULL;
+	return section->data + (addr - section->addr);
+}
+
+bool function_is_family(const struct program *program, const struct function *a,
+                        const struct function *b)
+{
+	uint32_t a_index = a - program->functions;
+	uint32_t b_index = b - program->functions;
+
+	return a == b || a->parent == b_index || b->parent == a_index ||
+	       (a->parent != NO_INDEX && a->parent == b->parent);
+}
+
+uint64_t jump_table_target(const struct program *program, uint64_t addr,
+                           uint64_t index)
+{
+	const uint8_t *bytes = program_bytes(program, addr + index * 4, 4);
+	int32_t distance;
+
+	if (!bytes)
+		return 0;
+	memcpy(&distance, bytes, sizeof(distance));
+	return addr + distance;
+}
+
+uint64_t jump_table_length(const struct program *program,
+                           const struct function *function, uint64_t addr)
+{
+	const struct section *section = program_section_at(program, addr);
+
+	if (!section || section->kind != SECTION_CONST || addr % 4)
+		return 0;
+	uint64_t limit = program_landmark_after(program, addr,
+	                                        section->addr + section->size);
+	uint64_t count = 0;
+	for (; count < (limit - addr) / 4; count++) {
+		const struct function *target = program_function_at(
+			program, jump_table_target(program, addr, count));
+
+		if (!target || !function_is_family(program, function, target))
+			break;
+	}
+	return count;
+}
+
+static bool is_text(uint8_t byte)
+{
+	return byte >= ' ' || (byte >= '\a' && byte <= '\r') || byte == 0x1b;
+}
+
+uint64_t text_size(const struct program *program, uint64_t addr)
+{
+	const struct section *section = program_section_at(program, addr);
+
+	if (!section || !section->data)
+		return 0;
+	for (uint64_t off = addr - section->addr; off < section->size; off++) {
+		if (!section->data[off])
+			return section->addr + off + 1 - addr;
+		if (!is_text(section->data[off]))
+			break;
+	}
+	return 0;
+}
+
+uint64_t anonymous_size(const struct program *program, uint64_t addr)
+{
+	const struct section *section = program_section_at(program, addr);
+	uint64_t end = section->addr + section->size;
+	uint64_t size = program_landmark_after(program, addr, end) - addr;
+	uint64_t text = text_size(program, addr);
+
+	return size > text ? size : text;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file place.h
+ *
+ * What an address of a program means.
+ */
+#ifndef HFX_BUNDLER_PLACE_H
+#define HFX_BUNDLER_PLACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "model.h"
+
+enum place_kind {
+	/** Nothing is known to be there. */
+	PLACE_NONE,
+	PLACE_FUNCTION,
+	PLACE_STUB,
+	/** A GOT slot that the dynamic linker fills. */
+	PLACE_SLOT,
+	/** Named data. */
+	PLACE_OBJECT,
+	/** A name without size, not in constant data. */
+	PLACE_LABEL,
+	/** Constant data without a name, or in .data a template without one. */
+	PLACE_ANONYMOUS,
+};
+
+struct place {
+	enum place_kind kind;
+	uint64_t addr;
+	/** From the start of the function or object. */
+	uint64_t off;
+	const struct section *section;
+	struct function *function;
+	const struct plt_stub *stub;
+	const struct dynamic_relocation *relocation;
+	const struct symbol *symbol;
+};
+
+struct place place_at(const struct program *program, uint64_t addr);
+
+/** Whether the bytes of @p place never change while the program runs. */
+bool place_is_constant(const struct place *place);
+
+/**
+ * The object that ends at @p addr or, for the sake of alignment, a little
+ * before it: `table + n` points there. `NULL` if there is none.
+ */
+const struct symbol *place_object_ending_at(const struct program *program,
+                                            uint64_t addr);
+
+/** Bytes of the file at @p addr, at least @p size of them, or `NULL`. */
+const uint8_t *program_bytes(const struct program *program, uint64_t addr,
+                             uint64_t size);
+
+/**
+ * Entries of the jump table at @p addr: 32-bit distances from the table to code
+ * of @p function or of its parts. 0 if there is no such table.
+ */
+uint64_t jump_table_length(const struct program *program,
+                           const struct function *function, uint64_t addr);
+
+/** Code that entry @p index of the jump table at @p addr leads to. */
+uint64_t jump_table_target(const struct program *program, uint64_t addr,
+                           uint64_t index);
+
+/**
+ * How many bytes anonymous data at @p addr has: up to the next thing that
+ * something refers to, and at least to the end of a string.
+ */
+uint64_t anonymous_size(const struct program *program, uint64_t addr);
+
+/** Bytes to the NUL of the text at @p addr, it included; 0 if it is no text. */
+uint64_t text_size(const struct program *program, uint64_t addr);
+
+/** Whether @p a is @p b, a part of it, its whole, or a part of the same. */
+bool function_is_family(const struct program *program, const struct function *a,
+                        const struct function *b);
+
+#endif /* HFX_BUNDLER_PLACE_H */

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+#include <gelf.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+#include "elf_file.h"
+#include "program_private.h"
+
+const char *comment_text(Elf_Scn *scn)
+{
+	Elf_Data *data = elf_rawdata(scn, NULL);
+
+	if (!data || !data->d_size || ((char *)data->d_buf)[data->d_size - 1])
+		return "";
+	return data->d_buf;
+}
+
+/*
+ * In the order of kinds at one address: code first, so that the symbols of a
+ * function stand together.
+ */
+static int kind_rank(const struct symbol *symbol)
+{
+	switch (symbol->kind) {
+	case SYMBOL_FUNCTION:
+	case SYMBOL_IFUNC:
+		return 0;
+	case SYMBOL_OBJECT:
+		return 1;
+	default:
+		return 2;
+	}
+}
+
+static int compare_symbols(const void *a, const void *b)
+{
+	const struct symbol *x = a, *y = b;
+	bool x_is_tls = x->kind == SYMBOL_TLS, y_is_tls = y->kind == SYMBOL_TLS;
+
+	if (x_is_tls != y_is_tls)
+		return x_is_tls ? 1 : -1;
+	if (x->addr != y->addr)
+		return x->addr < y->addr ? -1 : 1;
+	if (kind_rank(x) != kind_rank(y))
+		return kind_rank(x) - kind_rank(y);
+	if (x->is_local != y->is_local)
+		return x->is_local ? 1 : -1;
+	return strcmp(x->name, y->name);
+}
+
+static bool symbol_kind_of(const GElf_Sym *sym, enum symbol_kind *ret)
+{
+	switch (GELF_ST_TYPE(sym->st_info)) {
+	case STT_FUNC:
+		*ret = sym->st_size ? SYMBOL_FUNCTION : SYMBOL_LABEL;
+		return true;
+	case STT_GNU_IFUNC:
+		*ret = sym->st_size ? SYMBOL_IFUNC : SYMBOL_LABEL;
+		return true;
+	case STT_OBJECT:
+	case STT_COMMON:
+		*ret = sym->st_size ? SYMBOL_OBJECT : SYMBOL_LABEL;
+		return true;
+	case STT_TLS:
+		*ret = SYMBOL_TLS;
+		return true;
+	case STT_NOTYPE:
+		*ret = SYMBOL_LABEL;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The name without its version; a copy only where there is one. */
+static const char *plain_name(struct program *program, const char *name)
+{
+	const char *at = strchr(name, '@');
+
+	if (!at || at == name)
+		return name;
+	char *copy = strndup(name, at - name);
+	if (!copy || !HFX_ARRAY_PUSH(program->elf, names, copy)) {
+		free(copy);
+		return NULL;
+	}
+	return copy;
+}
+
+static uint32_t section_index(const struct program *program, uint64_t addr,
+                              bool is_tls)
+{
+	for (size_t i = 0; i < program->num_sections; i++) {
+		const struct section *section = &program->sections[i];
+
+		if ((section->kind == SECTION_TLS) == is_tls &&
+		    addr >= section->addr &&
+		    addr - section->addr < section->size)
+			return i;
+	}
+	return NO_INDEX;
+}
+
+static struct hfx_error *add_symbol(struct program *program,
+                                    const GElf_Sym *sym, const char *name,
+                                    const char *file)
+{
+	struct symbol symbol = {
+		.file = file,
+		.is_local = GELF_ST_BIND(sym->st_info) == STB_LOCAL,
+		.is_weak = GELF_ST_BIND(sym->st_info) == STB_WEAK,
+		.addr = sym->st_value,
+		.size = sym->st_size,
+		.peer = NO_INDEX,
+	};
+
+	if (!*name || !symbol_kind_of(sym, &symbol.kind))
+		return NULL;
+	symbol.section = symbol.kind == SYMBOL_TLS
+	                         ? NO_INDEX
+	                         : section_index(program, symbol.addr, false);
+	if (symbol.kind != SYMBOL_TLS && symbol.section != NO_INDEX) {
+		const struct section *section =
+			&program->sections[symbol.section];
+		uint64_t room = section->size - (symbol.addr - section->addr);
+
+		if (symbol.size > room)
+			return hfx_error_create(
+				HFX_ERROR_BAD_ELF,
+				"%s: symbol %s reaches behind its section %s; "
+				"the file is damaged",
+				program->path, name, section->name);
+	} else if (symbol.kind != SYMBOL_TLS) {
+		symbol.kind = SYMBOL_LABEL;
+	}
+	symbol.name = plain_name(program, name);
+	if (!symbol.name || !HFX_ARRAY_PUSH(program, symbols, symbol))
+		return hfx_error_no_memory();
+	if (symbol.kind == SYMBOL_TLS)
+		program->num_tls_symbols++;
+	return NULL;
+}
+
+static struct hfx_error *read_symbol_table(struct program *program, Elf *elf,
+                                           Elf_Scn *scn, const GElf_Shdr *shdr)
+{
+	Elf_Data *data = elf_getdata(scn, NULL);
+	const char *file = "";
+	GElf_Sym sym;
+
+	if (!data || !shdr->sh_entsize)
+		return elf_file_error(program->elf, ".symtab");
+	size_t count = shdr->sh_size / shdr->sh_entsize;
+	for (size_t i = 1; i < count; i++) {
+		if (!gelf_getsym(data, i, &sym))
+			return elf_file_error(program->elf, ".symtab");
+		const char *name = elf_strptr(elf, shdr->sh_link, sym.st_name);
+		if (!name)
+			return elf_file_error(program->elf, ".strtab");
+		if (GELF_ST_TYPE(sym.st_info) == STT_FILE)
+			file = name;
+		else if (sym.st_shndx != SHN_UNDEF && sym.st_shndx != SHN_ABS)
+			HFX_TRY(add_symbol(
+				program, &sym, name,
+				GELF_ST_BIND(sym.st_info) == STB_LOCAL ? file
+								       : ""));
+	}
+	return NULL;
+}
+
+static int compare_strings(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Global symbols that .dynsym defines are visible to other modules. */
+static struct hfx_error *mark_exported(struct program *program)
+{
+	GElf_Shdr shdr;
+	Elf_Scn *scn =
+		elf_find_section(program->elf->elf, SHT_DYNSYM, NULL, &shdr);
+	Elf_Data *data = scn ? elf_getdata(scn, NULL) : NULL;
+
+	if (!data || !shdr.sh_entsize)
+		return NULL;
+	size_t count = shdr.sh_size / shdr.sh_entsize, num_names = 0;
+	const char **names = calloc(count + 1, sizeof(*names));
+	if (!names)
+		return hfx_error_no_memory();
+	for (size_t i = 1; i < count; i++) {
+		GElf_Sym sym;
+		const char *name =
+			gelf_getsym(data, i, &sym)
+				? elf_strptr(program->elf->elf, shdr.sh_link,
+		                             sym.st_name)
+				: NULL;
+		if (name && sym.st_shndx != SHN_UNDEF)
+			names[num_names++] = name;
+	}
+	qsort(names, num_names, sizeof(*names), compare_strings);
+	for (size_t i = 0; i < program->num_symbols; i++) {
+		struct symbol *symbol = &program->symbols[i];
+
+		symbol->is_exported = !symbol->is_local &&
+		                      bsearch(&symbol->name, names, num_names,
+		                              sizeof(*names), compare_strings);
+	}
+	free(names);
+	return NULL;
+}
+
+struct hfx_error *program_load_symbols(struct program *program)
+{
+	Elf *elf = program->elf->symbols_elf;
+	GElf_Shdr shdr;
+	Elf_Scn *scn = elf_find_section(elf, SHT_SYMTAB, NULL, &shdr);
+
+	if (!scn)
+		return hfx_error_create(
+			HFX_ERROR_BAD_ELF,
+			"%s: no symbols: it is stripped and no debug file was "
+			"found beside it; give it with --old-debug or "
+			"--new-debug",
+			program->path);
+	HFX_TRY(read_symbol_table(program, elf, scn, &shdr));
+	qsort(program->symbols, program->num_symbols, sizeof(*program->symbols),
+	      compare_symbols);
+	return mark_exported(program);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include "scan.h"
+
+#include <stdlib.h>
+
+#include <elf.h>
+
+#include "array.h"
+
+static bool is_own_branch(const struct function *function,
+                          const struct reference *reference)
+{
+	return (reference->kind == REFERENCE_CALL ||
+	        reference->kind == REFERENCE_JUMP) &&
+	       reference->target - function->addr < function->size;
+}
+
+static struct hfx_error *scan_function(struct function *function,
+                                       struct decoder *decoder)
+{
+	struct instruction insn;
+
+	for (size_t off = 0; off < function->size; off += insn.size) {
+		if (!decoder_next(decoder, function->code, function->size,
+		                  function->addr, off, &insn)) {
+			function->is_opaque = true;
+			return NULL;
+		}
+		function->uses_tls |= insn.uses_tls;
+		if (insn.has_reference &&
+		    !is_own_branch(function, &insn.reference) &&
+		    !HFX_ARRAY_PUSH(function, references, insn.reference))
+			return hfx_error_no_memory();
+	}
+	return NULL;
+}
+
+static bool is_data(const struct program *program, uint64_t addr)
+{
+	const struct section *section = program_section_at(program, addr);
+
+	return section &&
+	       (section->kind == SECTION_CONST ||
+	        section->kind == SECTION_DATA || section->kind == SECTION_BSS);
+}
+
+static struct hfx_error *add_landmark(struct program *program, uint64_t addr)
+{
+	if (is_data(program, addr) && !HFX_ARRAY_PUSH(program, landmarks, addr))
+		return hfx_error_no_memory();
+	return NULL;
+}
+
+static int compare_addrs(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void sort_landmarks(struct program *program)
+{
+	size_t kept = 0;
+
+	qsort(program->landmarks, program->num_landmarks,
+	      sizeof(*program->landmarks), compare_addrs);
+	for (size_t i = 0; i < program->num_landmarks; i++)
+		if (!kept ||
+		    program->landmarks[kept - 1] != program->landmarks[i])
+			program->landmarks[kept++] = program->landmarks[i];
+	program->num_landmarks = kept;
+}
+
+static struct hfx_error *find_landmarks(struct program *program)
+{
+	for (size_t i = 0; i < program->num_functions; i++)
+		for (size_t r = 0; r < program->functions[i].num_references;
+		     r++)
+			HFX_TRY(add_landmark(
+				program,
+				program->functions[i].references[r].target));
+	for (size_t i = 0; i < program->num_relocations; i++)
+		if (program->relocations[i].type == R_X86_64_RELATIVE)
+			HFX_TRY(add_landmark(program,
+			                     program->relocations[i].addend));
+	for (size_t i = 0; i < program->num_symbols - program->num_tls_symbols;
+	     i++) {
+		const struct symbol *symbol = &program->symbols[i];
+
+		HFX_TRY(add_landmark(program, symbol->addr));
+		if (symbol->kind == SYMBOL_OBJECT)
+			HFX_TRY(add_landmark(program,
+			                     symbol->addr + symbol->size));
+	}
+	sort_landmarks(program);
+	return NULL;
+}
+
+struct hfx_error *scan_program(struct program *program, struct decoder *decoder)
+{
+	for (size_t i = 0; i < program->num_functions; i++)
+		HFX_TRY(scan_function(&program->functions[i], decoder));
+	return find_landmarks(program);
+}
