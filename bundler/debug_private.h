@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file debug_private.h
+ *
+ * What the debug_*.c files share: the index of a unit, and how references
+ * between DIEs are followed.
+ *
+ * DWARF is input like any other. libdw checks bounds, but it follows
+ * DW_AT_sibling wherever it points, so that a damaged one makes it walk in
+ * circles. debug_unit.c therefore walks each unit once with every step going
+ * forward, and notes where DIEs begin; all other code reaches DIEs only in a
+ * unit that was walked, and by debug_follow(), which refuses references to
+ * anything but the beginning of a DIE.
+ */
+#ifndef HFX_BUNDLER_DEBUG_PRIVATE_H
+#define HFX_BUNDLER_DEBUG_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <dwarf.h>
+
+#include "debug_info.h"
+
+/** Longest chain of DW_AT_type, DW_AT_specification, ... that is followed. */
+#define DEBUG_MAX_CHAIN 32
+
+#define DEBUG_NO_INDEX UINT32_MAX
+
+/** Addresses from `low_addr` to before `high_addr`. */
+struct debug_range {
+	uint64_t low_addr;
+	uint64_t high_addr;
+	/** Of the unit or function that it belongs to. */
+	uint32_t index;
+};
+
+struct debug_ranges {
+	struct debug_range *items;
+	size_t num_items;
+	size_t cap_items;
+};
+
+/** A DIE that others have as their parent: namespace, class, function, block.
+ */
+struct debug_scope {
+	Dwarf_Die die;
+	/** Offsets in the unit: of the DIE, and of the last one inside it. */
+	uint32_t off;
+	uint32_t last_off;
+	/** Index in `scopes`, or DEBUG_NO_INDEX for the unit itself. */
+	uint32_t parent;
+};
+
+/** A variable with a fixed address. */
+struct debug_variable {
+	uint64_t addr;
+	Dwarf_Die die;
+};
+
+struct debug_unit {
+	Dwarf_CU *cu;
+	/** The unit's own DIE. */
+	Dwarf_Die die;
+	/** DW_AT_name relative to DW_AT_comp_dir, owned; "" for partial units.
+	 */
+	char *name;
+	/** Borrowed from libdw, may be `NULL`. */
+	const char *folder;
+	/** Tag names have their keyword, functions no overloads. */
+	bool is_c;
+	bool is_indexed;
+	/** Where DIEs begin: offsets in the unit, ascending. */
+	uint32_t *die_offs;
+	size_t num_die_offs;
+	size_t cap_die_offs;
+	struct debug_scope *scopes;
+	size_t num_scopes;
+	size_t cap_scopes;
+	/** Functions with code, and their ranges. */
+	Dwarf_Die *functions;
+	size_t num_functions;
+	size_t cap_functions;
+	struct debug_ranges ranges;
+	struct debug_variable *variables;
+	size_t num_variables;
+	size_t cap_variables;
+	/** Complete structures, classes and unions, and all typedefs. */
+	Dwarf_Die *types;
+	size_t num_types;
+	size_t cap_types;
+	/** DIEs of other units whose types are also this unit's. */
+	Dwarf_Die *imports;
+	size_t num_imports;
+	size_t cap_imports;
+	/** Of the last traversal that came here. */
+	uint64_t visit;
+};
+
+struct debug_info {
+	Dwarf *dwarf;
+	const char *path;
+	/** tsearch() tree of the units by their `cu`; owns them. */
+	void *units;
+	/** Units of the file itself in its order; borrowed. */
+	struct debug_unit **listed;
+	size_t num_listed;
+	size_t cap_listed;
+	bool is_listed;
+	bool has_type_units;
+	struct debug_ranges ranges;
+	/** Variables of all units, by address. */
+	struct debug_variable *variables;
+	size_t num_variables;
+	size_t cap_variables;
+	bool has_variables;
+	uint64_t last_visit;
+};
+
+/** A function's DIEs. */
+struct debug_subprogram {
+	/** The one with the code. */
+	Dwarf_Die die;
+	/** End of its chain of DW_AT_abstract_origin, perhaps itself. */
+	Dwarf_Die origin;
+	/** End of the chain of DW_AT_specification from there. */
+	Dwarf_Die declaration;
+	/** Unit of the source file, also with link-time optimization. */
+	struct debug_unit *unit;
+};
+
+/** The one error for damaged DWARF; @p text `NULL` for what libdw says. */
+HFX_MUST_CHECK struct hfx_error *
+debug_error_damaged(const struct debug_info *debug, const char *text);
+
+/** Append what dwarf_ranges() says of @p die. */
+HFX_MUST_CHECK struct hfx_error *
+debug_ranges_add(const struct debug_info *debug, struct debug_ranges *ranges,
+                 Dwarf_Die *die, uint32_t index);
+
+void debug_ranges_sort(struct debug_ranges *ranges);
+
+/** Index of the first range that holds @p addr, or DEBUG_NO_INDEX. */
+uint32_t debug_ranges_find(const struct debug_ranges *ranges, uint64_t addr);
+
+/** List the units and their ranges, once. */
+HFX_MUST_CHECK struct hfx_error *debug_units_list(struct debug_info *debug);
+
+/** The unit of @p cu, indexed. Borrowed. */
+HFX_MUST_CHECK struct hfx_error *
+debug_unit_of(struct debug_info *debug, Dwarf_CU *cu, struct debug_unit **ret);
+
+void debug_unit_destroy(void *unit);
+
+/** Innermost scope around @p die in its @p unit, or `NULL`. */
+const struct debug_scope *debug_scope_of(const struct debug_unit *unit,
+                                         Dwarf_Die *die);
+
+/** The scope around @p scope, or `NULL`. */
+const struct debug_scope *debug_scope_parent(const struct debug_unit *unit,
+                                             const struct debug_scope *scope);
+
+/**
+ * DIE that the attribute refers to, in a unit that is then indexed.
+ *
+ * @param[out] found_ret False when @p die has no such attribute.
+ */
+HFX_MUST_CHECK struct hfx_error *debug_follow(struct debug_info *debug,
+                                              Dwarf_Die *die, unsigned name,
+                                              Dwarf_Die *ret, bool *found_ret);
+
+/** Follow @p name as far as it goes; @p die itself when there is none. */
+HFX_MUST_CHECK struct hfx_error *debug_follow_all(struct debug_info *debug,
+                                                  Dwarf_Die *die, unsigned name,
+                                                  Dwarf_Die *ret);
+
+/**
+ * Unit to name for something found in @p unit whose DW_AT_abstract_origin is
+ * @p origin: that of the source file, not one of a linker's making.
+ */
+HFX_MUST_CHECK struct hfx_error *debug_home_unit(struct debug_info *debug,
+                                                 struct debug_unit *unit,
+                                                 Dwarf_Die *origin,
+                                                 struct debug_unit **ret);
+
+/** Function at @p addr; @p found_ret false if there is none. */
+HFX_MUST_CHECK struct hfx_error *
+debug_subprogram_at(struct debug_info *debug, uint64_t addr,
+                    struct debug_subprogram *ret, bool *found_ret);
+
+/** Variable at @p addr, or `NULL`. */
+HFX_MUST_CHECK struct hfx_error *
+debug_variable_at(struct debug_info *debug, uint64_t addr,
+                  const struct debug_variable **ret);
+
+/** Home unit of a variable. */
+HFX_MUST_CHECK struct hfx_error *
+debug_variable_unit(struct debug_info *debug,
+                    const struct debug_variable *variable,
+                    struct debug_unit **ret);
+
+/** DW_AT_linkage_name, else DW_AT_name, borrowed; "" if there is none. */
+const char *debug_linkage_name(Dwarf_Die *die);
+
+/** DW_AT_name, or "". Borrowed. */
+const char *debug_name(Dwarf_Die *die);
+
+/** Whether @p die has the flag @p name, also by its origin. */
+bool debug_flag(Dwarf_Die *die, unsigned name);
+
+/** Unsigned constant attribute; false when there is none. */
+bool debug_number(Dwarf_Die *die, unsigned name, uint64_t *ret);
+
+bool debug_is_aggregate(Dwarf_Die *die);
+
+/** "file:line" of the declaration, owned; "" if unknown. */
+HFX_MUST_CHECK struct hfx_error *
+debug_declaration_place(struct debug_info *debug, Dwarf_Die *die, char **ret);
+
+/** "file:line", the file as seen from @p folder; "" without file or line. */
+HFX_MUST_CHECK struct hfx_error *
+debug_place_text(const char *file, const char *folder, int line, char **ret);
+
+/** @p path as seen from @p folder where they have a folder in common. Owned. */
+HFX_MUST_CHECK struct hfx_error *
+debug_path_relative(const char *path, const char *folder, char **ret);
+
+/**
+ * Format a new text, which may use the old one, and put it in its place.
+ *
+ * @param[in,out] text Owned string or `NULL`.
+ */
+HFX_MUST_CHECK HFX_PRINTF(2, 3) struct hfx_error *debug_text_set(
+	char **text, const char *format, ...);
+
+/** Name of a type or function with its namespaces and classes. Owned. */
+HFX_MUST_CHECK struct hfx_error *
+debug_qualified_name(struct debug_info *debug, Dwarf_Die *die, char **ret);
+
+/** The definition that a type unit has of @p type, else @p type. */
+HFX_MUST_CHECK struct hfx_error *
+debug_type_resolve(struct debug_info *debug, Dwarf_Die *type, Dwarf_Die *ret);
+
+/** Elements of one DW_TAG_subrange_type; false if not constant. */
+bool debug_subrange_length(Dwarf_Die *subrange, uint64_t *ret);
+
+/** A member or base class that takes room in a structure. */
+struct debug_member {
+	Dwarf_Die die;
+	/** Type behind typedefs, qualifiers and arrays. */
+	Dwarf_Die type;
+	/** Borrowed; "" if it has none. For a base class that of the class. */
+	const char *name;
+	/** From the structure's start. */
+	uint64_t bit_off;
+	/** Not 0: a bit-field. */
+	uint64_t bit_size;
+	/** Bytes of the whole member, 0 if unknown. */
+	uint64_t size;
+	bool is_base;
+	/** `type` is a structure, class or union. */
+	bool is_aggregate;
+};
+
+struct debug_members {
+	struct debug_member *items;
+	size_t num_items;
+	size_t cap_items;
+};
+
+/** Append the members of @p type. */
+HFX_MUST_CHECK struct hfx_error *debug_members_list(struct debug_info *debug,
+                                                    Dwarf_Die *type,
+                                                    struct debug_members *ret);
+
+/** The fields `name` and `signature` of a function. Owned. */
+HFX_MUST_CHECK struct hfx_error *
+debug_signature(struct debug_info *debug, struct debug_subprogram *function,
+                char **name_ret, char **signature_ret);
+
+#endif /* HFX_BUNDLER_DEBUG_PRIVATE_H */

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+#include "debug_private.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+#include "cleanup.h"
+
+/** Deepest nesting of DIEs; the largest C++ programs have some 30. */
+#define MAX_DEPTH 512
+
+struct walk {
+	struct debug_info *debug;
+	struct debug_unit *unit;
+	uint32_t last_off;
+};
+
+static int compare_units(const void *left, const void *right)
+{
+	const Dwarf_CU *left_cu = ((const struct debug_unit *)left)->cu;
+	const Dwarf_CU *right_cu = ((const struct debug_unit *)right)->cu;
+
+	return (left_cu > right_cu) - (left_cu < right_cu);
+}
+
+static void forget_index(struct debug_unit *unit)
+{
+	unit->num_die_offs = 0;
+	unit->num_scopes = 0;
+	unit->num_functions = 0;
+	unit->ranges.num_items = 0;
+	unit->num_variables = 0;
+	unit->num_types = 0;
+	unit->num_imports = 0;
+}
+
+void debug_unit_destroy(void *pointer)
+{
+	struct debug_unit *unit = pointer;
+
+	if (!unit)
+		return;
+	free(unit->name);
+	free(unit->die_offs);
+	free(unit->scopes);
+	free(unit->functions);
+	free(unit->ranges.items);
+	free(unit->variables);
+	free(unit->types);
+	free(unit->imports);
+	free(unit);
+}
+
+static bool is_c_language(int language)
+{
+	switch (language) {
+	case DW_LANG_C89:
+	case DW_LANG_C:
+	case DW_LANG_C99:
+	case DW_LANG_C11:
+	case DW_LANG_ObjC:
+	case DW_LANG_Mips_Assembler:
+	case 0x2c: /* DW_LANG_C17, which this libdw does not name. */
+		return true;
+	default:
+		return false;
+	}
+}
+
+static struct hfx_error *describe_unit(struct debug_unit *unit)
+{
+	Dwarf_Attribute attr;
+
+	unit->folder =
+		dwarf_formstring(dwarf_attr(&unit->die, DW_AT_comp_dir, &attr));
+	unit->is_c = is_c_language(dwarf_srclang(&unit->die));
+	return debug_path_relative(debug_name(&unit->die), unit->folder,
+	                           &unit->name);
+}
+
+static struct hfx_error *create_unit(struct debug_info *debug, Dwarf_CU *cu,
+                                     struct debug_unit **ret)
+{
+	struct debug_unit *unit = calloc(1, sizeof(*unit));
+	struct hfx_error *err;
+
+	if (!unit)
+		return hfx_error_no_memory();
+	unit->cu = cu;
+	if (dwarf_cu_info(cu, NULL, NULL, &unit->die, NULL, NULL, NULL, NULL))
+		err = debug_error_damaged(debug, NULL);
+	else
+		err = describe_unit(unit);
+	if (!err && !tsearch(unit, &debug->units, compare_units))
+		err = hfx_error_no_memory();
+	if (err) {
+		debug_unit_destroy(unit);
+		return err;
+	}
+	*ret = unit;
+	return NULL;
+}
+
+/** Find or make the unit without walking it. */
+static struct hfx_error *get_unit(struct debug_info *debug, Dwarf_CU *cu,
+                                  struct debug_unit **ret)
+{
+	const struct debug_unit key = {.cu = cu};
+	void *node = tfind(&key, &debug->units, compare_units);
+
+	if (!node)
+		return create_unit(debug, cu, ret);
+	*ret = *(struct debug_unit **)node;
+	return NULL;
+}
+
+static struct hfx_error *list_unit(struct debug_info *debug, Dwarf_CU *cu)
+{
+	struct debug_unit *unit;
+	int tag;
+
+	HFX_TRY(get_unit(debug, cu, &unit));
+	if (debug->num_listed >= DEBUG_NO_INDEX)
+		return debug_error_damaged(debug, "too many units");
+	tag = dwarf_tag(&unit->die);
+	if (tag == DW_TAG_type_unit)
+		debug->has_type_units = true;
+	else if (tag == DW_TAG_compile_unit)
+		HFX_TRY(debug_ranges_add(debug, &debug->ranges, &unit->die,
+		                         debug->num_listed));
+	if (!HFX_ARRAY_PUSH(debug, listed, unit))
+		return hfx_error_no_memory();
+	return NULL;
+}
+
+struct hfx_error *debug_units_list(struct debug_info *debug)
+{
+	Dwarf_CU *cu = NULL;
+	Dwarf_Die die;
+	int status;
+
+	if (debug->is_listed)
+		return NULL;
+	debug->num_listed = 0;
+	debug->ranges.num_items = 0;
+	while ((status = dwarf_get_units(debug->dwarf, cu, &cu, NULL, NULL,
+	                                 &die, NULL)) == 0) {
+		/* A unit of a version that libdw does not know has no DIE. */
+		if (dwarf_tag(&die) > 0)
+			HFX_TRY(list_unit(debug, cu));
+	}
+	if (status < 0)
+		return debug_error_damaged(debug, NULL);
+	debug_ranges_sort(&debug->ranges);
+	debug->is_listed = true;
+	return NULL;
+}
+
+static struct hfx_error *add_function(struct walk *walk, Dwarf_Die *die)
+{
+	struct debug_unit *unit = walk->unit;
+
+	if (!dwarf_hasattr(die, DW_AT_low_pc) &&
+	    !dwarf_hasattr(die, DW_AT_ranges))
+		return NULL;
+	HFX_TRY(debug_ranges_add(walk->debug, &unit->ranges, die,
+	                         unit->num_functions));
+	if (!HFX_ARRAY_PUSH(unit, functions, *die))
+		return hfx_error_no_memory();
+	return NULL;
+}
+
+static bool operation_addr(Dwarf_Attribute *location, Dwarf_Op *op,
+                           uint64_t *ret)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Addr addr;
+
+	if (op->atom == DW_OP_addr) {
+		*ret = op->number;
+		return true;
+	}
+	if (dwarf_getlocation_attr(location, op, &attr) ||
+	    dwarf_formaddr(&attr, &addr))
+		return false;
+	*ret = addr;
+	return true;
+}
+
+/**
+ * Address that a location is, if it is a fixed one: DW_OP_addr or DW_OP_addrx,
+ * perhaps with DW_OP_plus_uconst. With anything behind it, as with
+ * DW_OP_stack_value, it is not the variable that stands there.
+ */
+static bool location_addr(Dwarf_Die *die, uint64_t *ret)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Block block;
+	Dwarf_Op *ops;
+	size_t num_ops;
+
+	if (!dwarf_attr(die, DW_AT_location, &attr) ||
+	    dwarf_formblock(&attr, &block) || block.length == 0)
+		return false;
+	if (block.data[0] != DW_OP_addr && block.data[0] != DW_OP_addrx &&
+	    block.data[0] != DW_OP_GNU_addr_index)
+		return false;
+	if (dwarf_getlocation(&attr, &ops, &num_ops) || num_ops == 0 ||
+	    num_ops > 2 || !operation_addr(&attr, &ops[0], ret))
+		return false;
+	if (num_ops == 2) {
+		if (ops[1].atom != DW_OP_plus_uconst)
+			return false;
+		*ret += ops[1].number;
+	}
+	/* Linkers write 0 for what they dropped. */
+	return *ret != 0;
+}
+
+static struct hfx_error *add_variable(struct walk *walk, Dwarf_Die *die)
+{
+	struct debug_variable variable = {.die = *die};
+
+	if (location_addr(die, &variable.addr) &&
+	    !HFX_ARRAY_PUSH(walk->unit, variables, variable))
+		return hfx_error_no_memory();
+	return NULL;
+}
+
+static struct hfx_error *add_type(struct walk *walk, Dwarf_Die *die)
+{
+	if (!dwarf_hasattr(die, DW_AT_declaration) &&
+	    !HFX_ARRAY_PUSH(walk->unit, types, *die))
+		return hfx_error_no_memory();
+	return NULL;
+}
+
+/** Note the unit that an attribute of @p die leads to. */
+static struct hfx_error *add_import(struct walk *walk, Dwarf_Die *die,
+                                    unsigned name, bool is_signature_only)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Die target;
+
+	if (!dwarf_attr(die, name, &attr) ||
+	    (is_signature_only && dwarf_whatform(&attr) != DW_FORM_ref_sig8))
+		return NULL;
+	if (!dwarf_formref_die(&attr, &target))
+		return NULL;
+	if (!HFX_ARRAY_PUSH(walk->unit, imports, target))
+		return hfx_error_no_memory();
+	return NULL;
+}
+
+static struct hfx_error *add_die(struct walk *walk, Dwarf_Die *die)
+{
+	switch (dwarf_tag(die)) {
+	case DW_TAG_subprogram:
+		return add_function(walk, die);
+	case DW_TAG_variable:
+		return add_variable(walk, die);
+	case DW_TAG_structure_type:
+	case DW_TAG_class_type:
+	case DW_TAG_union_type:
+	case DW_TAG_typedef:
+		return add_type(walk, die);
+	case DW_TAG_imported_unit:
+		return add_import(walk, die, DW_AT_import, false);
+	default:
+		return NULL;
+	}
+}
+
+static bool is_scope(Dwarf_Die *die)
+{
+	switch (dwarf_tag(die)) {
+	case DW_TAG_namespace:
+	case DW_TAG_subprogram:
+	case DW_TAG_lexical_block:
+		return true;
+	default:
+		return debug_is_aggregate(die);
+	}
+}
+
+/** Whether DW_AT_sibling, if there is one, leads on in the same unit. */
+static bool is_sibling_ahead(Dwarf_Die *die)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Die sibling;
+
+	if (!dwarf_attr(die, DW_AT_sibling, &attr))
+		return true;
+	return dwarf_formref_die(&attr, &sibling) && sibling.cu == die->cu &&
+	       (char *)sibling.addr > (char *)die->addr;
+}
+
+/** Each DIE lies behind the one before it. */
+static struct hfx_error *check_step(struct walk *walk, Dwarf_Die *die)
+{
+	Dwarf_Off off = dwarf_cuoffset(die);
+
+	if (off <= walk->last_off || off >= UINT32_MAX)
+		return debug_error_damaged(walk->debug, "entries that overlap");
+	if (!is_sibling_ahead(die))
+		return debug_error_damaged(walk->debug,
+		                           "DW_AT_sibling points backwards");
+	walk->last_off = off;
+	if (!HFX_ARRAY_PUSH(walk->unit, die_offs, (uint32_t)off))
+		return hfx_error_no_memory();
+	return NULL;
+}
+
+static struct hfx_error *walk_children(struct walk *walk, Dwarf_Die *parent,
+                                       uint32_t scope, unsigned depth);
+
+static struct hfx_error *walk_scope(struct walk *walk, Dwarf_Die *die,
+                                    uint32_t parent, unsigned depth)
+{
+	const struct debug_scope scope = {
+		.die = *die, .off = walk->last_off, .parent = parent};
+	uint32_t index = walk->unit->num_scopes;
+
+	if (!HFX_ARRAY_PUSH(walk->unit, scopes, scope))
+		return hfx_error_no_memory();
+	HFX_TRY(walk_children(walk, die, index, depth));
+	walk->unit->scopes[index].last_off = walk->last_off;
+	return NULL;
+}
+
+static struct hfx_error *walk_die(struct walk *walk, Dwarf_Die *die,
+                                  uint32_t scope, unsigned depth)
+{
+	HFX_TRY(check_step(walk, die));
+	HFX_TRY(add_die(walk, die));
+	if (walk->debug->has_type_units) {
+		HFX_TRY(add_import(walk, die, DW_AT_type, true));
+		HFX_TRY(add_import(walk, die, DW_AT_signature, true));
+	}
+	if (!dwarf_haschildren(die))
+		return NULL;
+	if (is_scope(die))
+		return walk_scope(walk, die, scope, depth);
+	return walk_children(walk, die, scope, depth);
+}
+
+/*
+ * A sibling is asked for only after everything in between was walked and so
+ * checked: where DW_AT_sibling is missing libdw walks there itself.
+ */
+static struct hfx_error *walk_children(struct walk *walk, Dwarf_Die *parent,
+                                       uint32_t scope, unsigned depth)
+{
+	Dwarf_Die die;
+	int status = dwarf_child(parent, &die);
+
+	if (depth > MAX_DEPTH)
+		return debug_error_damaged(walk->debug, "nested too deep");
+	while (status == 0) {
+		HFX_TRY(walk_die(walk, &die, scope, depth + 1));
+		status = dwarf_siblingof(&die, &die);
+	}
+	if (status < 0)
+		return debug_error_damaged(walk->debug, NULL);
+	return NULL;
+}
+
+static struct hfx_error *index_unit(struct debug_info *debug,
+                                    struct debug_unit *unit)
+{
+	struct walk walk = {.debug = debug, .unit = unit};
+
+	forget_index(unit);
+	HFX_TRY(check_step(&walk, &unit->die));
+	HFX_TRY(walk_children(&walk, &unit->die, DEBUG_NO_INDEX, 0));
+	debug_ranges_sort(&unit->ranges);
+	unit->is_indexed = true;
+	return NULL;
+}
+
+struct hfx_error *debug_unit_of(struct debug_info *debug, Dwarf_CU *cu,
+                                struct debug_unit **ret)
+{
+	struct debug_unit *unit;
+
+	/* Whether there are type units decides what the index holds. */
+	HFX_TRY(debug_units_list(debug));
+	HFX_TRY(get_unit(debug, cu, &unit));
+	if (!unit->is_indexed)
+		HFX_TRY(index_unit(debug, unit));
+	*ret = unit;
+	return NULL;
+}
+
+static int compare_offs(const void *left, const void *right)
+{
+	uint32_t left_off = *(const uint32_t *)left;
+	uint32_t right_off = *(const uint32_t *)right;
+
+	return (left_off > right_off) - (left_off < right_off);
+}
+
+struct hfx_error *debug_follow(struct debug_info *debug, Dwarf_Die *die,
+                               unsigned name, Dwarf_Die *ret, bool *found_ret)
+{
+	Dwarf_Attribute attr_mem;
+	Dwarf_Attribute *attr;
+	struct debug_unit *unit;
+	Dwarf_Die target;
+	uint32_t off;
+
+	/* The type of a parameter or variable stands with its origin. */
+	attr = name == DW_AT_type ? dwarf_attr_integrate(die, name, &attr_mem)
+	                          : dwarf_attr(die, name, &attr_mem);
+	*found_ret = attr;
+	if (!attr)
+		return NULL;
+	if (!dwarf_formref_die(attr, &target))
+		return debug_error_damaged(debug, NULL);
+	HFX_TRY(debug_unit_of(debug, target.cu, &unit));
+	off = dwarf_cuoffset(&target);
+	if (!bsearch(&off, unit->die_offs, unit->num_die_offs, sizeof(off),
+	             compare_offs))
+		return debug_error_damaged(debug,
+		                           "a reference leads to no entry");
+	*ret = target;
+	return NULL;
+}
+
+struct hfx_error *debug_follow_all(struct debug_info *debug, Dwarf_Die *die,
+                                   unsigned name, Dwarf_Die *ret)
+{
+	Dwarf_Die end = *die;
+	bool found = true;
+
+	for (int steps = 0; found; steps++) {
+		if (steps > DEBUG_MAX_CHAIN)
+			return debug_error_damaged(debug,
+			                           "references in a circle");
+		HFX_TRY(debug_follow(debug, &end, name, &end, &found));
+	}
+	*ret = end;
+	return NULL;
+}
+
+struct hfx_error *debug_home_unit(struct debug_info *debug,
+                                  struct debug_unit *unit, Dwarf_Die *origin,
+                                  struct debug_unit **ret)
+{
+	struct debug_unit *home;
+
+	HFX_TRY(debug_unit_of(debug, origin->cu, &home));
+	/* Partial units, where dwz puts what units share, have no name. */
+	*ret = home->name[0] ? home : unit;
+	return NULL;
+}
+
+/** The last scope that begins before @p off; the count of them if none. */
+static size_t scope_before(const struct debug_unit *unit, uint32_t off)
+{
+	size_t low = 0;
+	size_t high = unit->num_scopes;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (unit->scopes[middle].off < off)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low > 0 ? low - 1 : unit->num_scopes;
+}
+
+const struct debug_scope *debug_scope_of(const struct debug_unit *unit,
+                                         Dwarf_Die *die)
+{
+	uint32_t off = dwarf_cuoffset(die);
+	size_t index = scope_before(unit, off);
+	const struct debug_scope *scope;
+
+	if (index == unit->num_scopes)
+		return NULL;
+	scope = &unit->scopes[index];
+	while (scope && scope->last_off < off)
+		scope = debug_scope_parent(unit, scope);
+	return scope;
+}
+
+const struct debug_scope *debug_scope_parent(const struct debug_unit *unit,
+                                             const struct debug_scope *scope)
+{
+	if (scope->parent == DEBUG_NO_INDEX)
+		return NULL;
+	return &unit->scopes[scope->parent];
+}
