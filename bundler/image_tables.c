@@ -318,6 +318,12 @@ put_relocation(struct image_tables *tables, const struct image_layout *layout,
 		                        "the place of the relocation at "
 		                        "0x%" PRIx64 " is not kept",
 		                        relocation->addr);
+	if ((run->flags & PF_X) && relocation->type != R_X86_64_PC32)
+		return hfx_error_create(HFX_ERROR_UNSUPPORTED,
+		                        "the page at 0x%" PRIx64
+		                        " has code and a pointer that is "
+		                        "relocated: link with -z separate-code",
+		                        relocation->addr & ~(IMAGE_PAGE - 1));
 	tables->has_text_relocations |= !(run->flags & PF_W);
 	bytes_put(&tables->relocations, &rela, sizeof(rela));
 	return NULL;

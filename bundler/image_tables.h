@@ -42,7 +42,8 @@ struct image_tables {
 /**
  * Build the tables.
  *
- * Errors: #HFX_ERROR_INVALID_ARGUMENT for a relocation whose place is not kept,
+ * Errors: #HFX_ERROR_UNSUPPORTED for a relocation in a page of code other than
+ * of type PC32; #HFX_ERROR_INVALID_ARGUMENT for a relocation whose place is not kept,
  * whose type an image may not have or that overlaps another one, and for an
  * import without name or with a version of no library.
  */

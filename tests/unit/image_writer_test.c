@@ -335,6 +335,7 @@ static void relocation_of_what_is_not_kept_is_refused(void **state)
 	add_relocation(&parts, 0x100d, R_X86_64_PC32, IMAGE_SYMBOL_MODULE, 0);
 	assert_refused(&parts, HFX_ERROR_INVALID_ARGUMENT, "0x100d");
 	parts.relocations[0].addr = 0x100c;
+	parts.pieces[0].flags = PF_R | PF_W;
 	parts.relocations[0].type = R_X86_64_64;
 	assert_refused(&parts, HFX_ERROR_INVALID_ARGUMENT, "0x100c");
 	parts.relocations[0].addr = 0x1008;
@@ -367,6 +368,20 @@ static void relocations_outside_the_format_are_refused(void **state)
 		               0);
 		assert_refused(&parts, HFX_ERROR_INVALID_ARGUMENT, "0x1000");
 	}
+}
+
+static void pointer_in_a_page_of_code_is_refused(void **state)
+{
+	static const uint8_t code[16];
+	struct parts parts;
+
+	(void)state;
+	parts_init(&parts);
+	add_piece(&parts, 0x1000, code, sizeof(code), PF_R | PF_X);
+	add_piece(&parts, 0x1800, code, sizeof(code), PF_R);
+	add_relocation(&parts, 0x1800, R_X86_64_RELATIVE, IMAGE_SYMBOL_NONE,
+	               0x1000);
+	assert_refused(&parts, HFX_ERROR_UNSUPPORTED, "the page at 0x1000");
 }
 
 static void overlapping_relocations_are_refused(void **state)
@@ -787,6 +802,7 @@ int main(void)
 		cmocka_unit_test(order_of_the_lists_does_not_matter),
 		cmocka_unit_test(relocation_of_what_is_not_kept_is_refused),
 		cmocka_unit_test(relocations_outside_the_format_are_refused),
+		cmocka_unit_test(pointer_in_a_page_of_code_is_refused),
 		cmocka_unit_test(overlapping_relocations_are_refused),
 		cmocka_unit_test(symbol_of_what_is_not_kept_is_refused),
 		cmocka_unit_test(version_without_library_is_refused),
