@@ -61,9 +61,12 @@ struct engine_patches {
 
 /** Look through the mappings of @p target for records. */
 HFX_MUST_CHECK struct hfx_error *engine_list(struct target *target,
-					     struct engine_patches *ret);
+                                             struct engine_patches *ret);
 
 void engine_patches_deinit(struct engine_patches *patches);
+
+/** Free what a patch owns, not the patch itself. */
+void engine_patch_deinit(struct engine_patch *patch);
 
 /**
  * Apply a bundle: docs/architecture.md lists the steps.
@@ -72,18 +75,18 @@ void engine_patches_deinit(struct engine_patches *patches);
  */
 HFX_MUST_CHECK struct hfx_error *
 engine_apply(struct target *target, const struct bundle *bundle,
-	     const struct engine_options *options,
-	     struct commit_result *result_ret);
+             const struct engine_options *options,
+             struct commit_result *result_ret);
 
 /** Revert the applied patch with this id. */
 HFX_MUST_CHECK struct hfx_error *
 engine_revert(struct target *target, const struct digest *id,
-	      const struct engine_options *options,
-	      struct commit_result *result_ret);
+              const struct engine_options *options,
+              struct commit_result *result_ret);
 
-/** Revert all applied patches, newest first, in one stop. */
+/** Revert all applied patches, newest first, in one stop; none is no error. */
 HFX_MUST_CHECK struct hfx_error *
 engine_revert_all(struct target *target, const struct engine_options *options,
-		  struct commit_result *result_ret);
+                  struct commit_result *result_ret);
 
 #endif /* HFX_RUNTIME_ENGINE_H */

@@ -17,8 +17,11 @@
 #ifndef HFX_RUNTIME_RECORD_H
 #define HFX_RUNTIME_RECORD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "error.h"
+#include "file.h"
 #include "manifest.h"
 
 /** First bytes of a record, also the first bytes of its mapping. */
@@ -108,5 +111,36 @@ struct record_site {
 	uint8_t before[SITE_SIZE];
 	uint8_t after[SITE_SIZE];
 };
+
+/** The record lies this far behind the start of its region: a guard page. */
+#define RECORD_OFF 4096u
+
+struct engine_patch;
+
+/** Bytes of the record that record_format() makes of @p patch. */
+uint64_t record_size(const struct engine_patch *patch);
+
+/**
+ * Write the record of @p patch as bytes. `self` is `patch->record_addr`; the
+ * name offsets of functions are filled in.
+ */
+HFX_MUST_CHECK struct hfx_error *record_format(const struct engine_patch *patch,
+                                               struct buffer *ret);
+
+/** Whether a mapping at @p self_addr that begins so holds a record. */
+bool record_is_header(const struct record_header *header, uint64_t self_addr);
+
+/**
+ * Check the bytes of a whole record, read from @p self_addr, and copy it out.
+ *
+ * What it says of addresses is checked against itself, not against the
+ * process. Errors: #HFX_ERROR_BAD_RECORD, and #HFX_ERROR_BUNDLE_VERSION for a
+ * record of a newer hfx.
+ *
+ * @param[out] ret Patch, for engine_patch_deinit().
+ */
+HFX_MUST_CHECK struct hfx_error *record_parse(const void *data, size_t size,
+                                              uint64_t self_addr,
+                                              struct engine_patch *ret);
 
 #endif /* HFX_RUNTIME_RECORD_H */

@@ -76,7 +76,7 @@ enum hfx_log_level {
  * the call.
  */
 typedef void hfx_log_fn(void *arg, enum hfx_log_level level,
-			const char *message);
+                        const char *message);
 
 /**
  * Send messages of level @p max and below to @p fn.
@@ -147,7 +147,7 @@ struct hfx_apply_opts {
  */
 HFX_API HFX_MUST_CHECK struct hfx_error *
 hfx_apply_bundle(const char *path, const struct hfx_apply_opts *opts,
-		 struct hfx_patch_id *id_ret);
+                 struct hfx_patch_id *id_ret);
 
 /**
  * Like hfx_apply_bundle(), but read from @p fd, from its start.
@@ -156,7 +156,7 @@ hfx_apply_bundle(const char *path, const struct hfx_apply_opts *opts,
  */
 HFX_API HFX_MUST_CHECK struct hfx_error *
 hfx_apply_bundle_fd(int fd, const struct hfx_apply_opts *opts,
-		    struct hfx_patch_id *id_ret);
+                    struct hfx_patch_id *id_ret);
 
 /* ---- Reverting --------------------------------------------------------- */
 
@@ -178,7 +178,7 @@ struct hfx_revert_opts {
 HFX_API HFX_MUST_CHECK struct hfx_error *
 hfx_revert(const struct hfx_patch_id *id, const struct hfx_revert_opts *opts);
 
-/** Revert every applied patch, newest first, in one stop. */
+/** Revert every applied patch, newest first, in one stop; none is no error. */
 HFX_API HFX_MUST_CHECK struct hfx_error *
 hfx_revert_all(const struct hfx_revert_opts *opts);
 

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening the process: the lock, what is known of it, and the remains of an
+ * hfx that was killed.
+ *
+ * A killed hfx leaves a record in one of three states. PREPARED: no jump leads
+ * to the image yet, so its memory is given back. COMMITTING, REVERTING: some
+ * jumps are written, others are not; each site still says what belongs there,
+ * so all of them are put back.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "array.h"
+#include "cleanup.h"
+#include "engine_private.h"
+#include "image.h"
+
+void engine_close(struct engine *engine)
+{
+	/* A fork()ed child may hold the same lock: do not leave it to close. */
+	if (engine->lock_fd >= 0) {
+		flock(engine->lock_fd, LOCK_UN);
+		close(engine->lock_fd);
+	}
+	engine->lock_fd = -1;
+	free(engine->sites);
+	free(engine->functions);
+	engine_patches_deinit(&engine->patches);
+	modules_deinit(&engine->modules);
+	maps_deinit(&engine->maps);
+}
+
+/**
+ * Two processes must not change the same one at the same time: one would take
+ * the other's half-finished record for the remains of a killed hfx.
+ */
+static struct hfx_error *lock_process(struct engine *engine)
+{
+	int pid = (int)engine->target->pid;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	engine->lock_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (engine->lock_fd < 0)
+		return errno == ENOENT
+		               ? hfx_error_create(HFX_ERROR_NO_PROCESS,
+		                                  "there is no process %d", pid)
+		               : hfx_error_os(errno, "cannot open %s", path);
+	if (flock(engine->lock_fd, LOCK_EX | LOCK_NB) == 0)
+		return NULL;
+	if (errno == EWOULDBLOCK)
+		return hfx_error_create(HFX_ERROR_BUSY,
+		                        "another hfx is at work on process %d",
+		                        pid);
+	return hfx_error_os(errno, "cannot lock %s", path);
+}
+
+const struct module *engine_module_of(const struct engine *engine,
+                                      const struct engine_patch *patch)
+{
+	for (size_t i = 0; i < engine->modules.num_modules; i++) {
+		const struct module *module = &engine->modules.modules[i];
+
+		if (module->bias == patch->module_bias &&
+		    module->build_id.size == patch->build_id.size &&
+		    !memcmp(module->build_id.bytes, patch->build_id.bytes,
+		            patch->build_id.size))
+			return module;
+	}
+	return NULL;
+}
+
+/* ---- Index ------------------------------------------------------------- */
+
+static int by_site(const void *a, const void *b)
+{
+	const struct engine_site *left = a, *right = b;
+
+	if (left->live_addr != right->live_addr)
+		return left->live_addr < right->live_addr ? -1 : 1;
+	return (left->patch > right->patch) - (left->patch < right->patch);
+}
+
+static int by_function(const void *a, const void *b)
+{
+	const struct engine_function *left = a, *right = b;
+
+	if (left->old_live_addr != right->old_live_addr)
+		return left->old_live_addr < right->old_live_addr ? -1 : 1;
+	return (left->patch > right->patch) - (left->patch < right->patch);
+}
+
+static struct hfx_error *index_patch(struct engine *engine, uint32_t index)
+{
+	const struct engine_patch *patch = &engine->patches.patches[index];
+
+	for (uint32_t i = 0; i < patch->num_sites; i++) {
+		struct engine_site site = {patch->sites[i].live_addr, index, i};
+
+		if (!HFX_ARRAY_PUSH(engine, sites, site))
+			return hfx_error_no_memory();
+	}
+	for (uint32_t i = 0; i < patch->num_functions; i++) {
+		struct engine_function function = {
+			patch->functions[i].old_live_addr, index, i};
+
+		if (!HFX_ARRAY_PUSH(engine, functions, function))
+			return hfx_error_no_memory();
+	}
+	return NULL;
+}
+
+static struct hfx_error *index_patches(struct engine *engine)
+{
+	for (size_t i = 0; i < engine->patches.num_patches; i++)
+		if (engine->patches.patches[i].state == RECORD_APPLIED &&
+		    engine_module_of(engine, &engine->patches.patches[i]))
+			HFX_TRY(index_patch(engine, (uint32_t)i));
+	if (engine->num_sites)
+		qsort(engine->sites, engine->num_sites, sizeof(*engine->sites),
+		      by_site);
+	if (engine->num_functions)
+		qsort(engine->functions, engine->num_functions,
+		      sizeof(*engine->functions), by_function);
+	return NULL;
+}
+
+size_t engine_site_from(const struct engine *engine, uint64_t live_addr)
+{
+	size_t low = 0, high = engine->num_sites;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (engine->sites[middle].live_addr < live_addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+size_t engine_function_from(const struct engine *engine, uint64_t old_live_addr)
+{
+	size_t low = 0, high = engine->num_functions;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (engine->functions[middle].old_live_addr < old_live_addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* ---- Remains ----------------------------------------------------------- */
+
+/** Whether all of the region is memory without a file, as it was made. */
+static bool region_is_ours(const struct engine *engine,
+                           const struct engine_patch *patch)
+{
+	uint64_t end = patch->region_addr + patch->region_size;
+
+	if (!maps_cover(&engine->maps, patch->region_addr, patch->region_size,
+	                0))
+		return false;
+	for (size_t i = 0; i < engine->maps.num_mappings; i++) {
+		const struct mapping *mapping = &engine->maps.mappings[i];
+
+		if (mapping->end_addr > patch->region_addr &&
+		    mapping->start_addr < end &&
+		    (mapping->inode || !mapping->is_private))
+			return false;
+	}
+	return true;
+}
+
+static bool is_half_way(const struct engine_patch *patch)
+{
+	return patch->state == RECORD_COMMITTING ||
+	       patch->state == RECORD_REVERTING;
+}
+
+/**
+ * Whether @p now is what another half-way patch says stood at the same place:
+ * several patches that were reverted at once go back to the oldest one's bytes.
+ */
+static bool is_put_back(const struct engine_patches *patches,
+                        uint64_t live_addr, const uint8_t now[SITE_SIZE])
+{
+	for (size_t i = 0; i < patches->num_patches; i++) {
+		const struct engine_patch *patch = &patches->patches[i];
+
+		for (size_t k = 0; is_half_way(patch) && k < patch->num_sites;
+		     k++)
+			if (patch->sites[k].live_addr == live_addr &&
+			    !memcmp(patch->sites[k].before, now, JUMP_SIZE))
+				return true;
+	}
+	return false;
+}
+
+/** Put back one site of a patch that was left half-way. */
+static struct hfx_error *plan_undo(const struct engine *engine,
+                                   const struct engine_patch *patch,
+                                   const struct record_site *site,
+                                   struct engine_plan *plan)
+{
+	uint8_t now[SITE_SIZE] = {0};
+
+	HFX_TRY(engine_check_site(engine, patch, site));
+	HFX_TRY(engine->target->ops->read(engine->target, site->live_addr, now,
+	                                  JUMP_SIZE));
+	if (is_put_back(&engine->patches, site->live_addr, now))
+		return NULL;
+	if (memcmp(now, site->after, JUMP_SIZE))
+		return hfx_error_create(HFX_ERROR_POISONED,
+		                        "%s was left half-way, and the code at "
+		                        "%#llx is neither old nor new",
+		                        patch->name,
+		                        (unsigned long long)site->live_addr);
+	return engine_plan_code(plan, site->live_addr, site->after,
+	                        site->before);
+}
+
+static struct hfx_error *undo_patch(struct engine *engine,
+                                    const struct engine_options *options,
+                                    struct engine_patch *patch)
+{
+	HFX_CLEANUP(engine_plan_deinit) struct engine_plan plan = {0};
+	struct commit_result result;
+
+	/* Without the module there is no code to put back. */
+	if (engine_module_of(engine, patch))
+		for (size_t i = 0; i < patch->num_sites; i++)
+			HFX_TRY(plan_undo(engine, patch, &patch->sites[i],
+			                  &plan));
+	HFX_TRY(engine_plan_state(&plan, patch->record_addr, patch->state,
+	                          RECORD_REVERTED));
+	HFX_TRY(engine_plan_commit(&plan, engine->target, options, &result));
+	patch->state = RECORD_REVERTED;
+	return NULL;
+}
+
+static void forget_patch(struct engine_patches *patches, size_t i)
+{
+	engine_patch_deinit(&patches->patches[i]);
+	patches->num_patches--;
+	memmove(&patches->patches[i], &patches->patches[i + 1],
+	        (patches->num_patches - i) * sizeof(*patches->patches));
+}
+
+static struct hfx_error *clean_up(struct engine *engine,
+                                  const struct engine_options *options)
+{
+	struct engine_patches *patches = &engine->patches;
+	bool is_changed = false;
+
+	for (size_t i = patches->num_patches; i-- > 0;) {
+		struct engine_patch *patch = &patches->patches[i];
+
+		if (patch->state == RECORD_PREPARED &&
+		    region_is_ours(engine, patch)) {
+			engine_region_destroy(engine->target,
+			                      patch->region_addr,
+			                      patch->region_size);
+			forget_patch(patches, i);
+			is_changed = true;
+		} else if (is_half_way(patch)) {
+			HFX_TRY(hfx_error_wrap(
+				undo_patch(engine, options, patch),
+				"undo %s, which was left half-way",
+				patch->name));
+		}
+	}
+	if (!is_changed)
+		return NULL;
+	maps_deinit(&engine->maps);
+	return maps_read(engine->target->pid, &engine->maps);
+}
+
+struct hfx_error *engine_open(struct target *target,
+                              const struct engine_options *options,
+                              struct engine *ret)
+{
+	HFX_CLEANUP(engine_close)
+	struct engine engine = {
+		.target = target,
+		.lock_fd = -1,
+	};
+
+	HFX_TRY(lock_process(&engine));
+	HFX_TRY(maps_read(target->pid, &engine.maps));
+	HFX_TRY(modules_read(target, &engine.maps, &engine.modules));
+	HFX_TRY(engine_list_in(target, &engine.maps, &engine.patches));
+	HFX_TRY(clean_up(&engine, options));
+	HFX_TRY(index_patches(&engine));
+	*ret = engine;
+	engine = (struct engine){.lock_fd = -1};
+	return NULL;
+}

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Applying a bundle, step by step. Until the commit nothing that runs in the
+ * process can notice, and each failure gives back what was reserved.
+ */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "engine_apply.h"
+#include "image.h"
+#include "log.h"
+
+static void apply_deinit(struct apply *apply)
+{
+	engine_plan_deinit(&apply->plan);
+	engine_patch_deinit(&apply->patch);
+	buffer_deinit(&apply->saved_record);
+	image_load_deinit(&apply->image);
+	engine_close(&apply->engine);
+}
+
+/* ---- What the record says ---------------------------------------------- */
+
+static struct hfx_error *copy_text(const char *text, char **ret)
+{
+	*ret = strdup(text);
+	return *ret ? NULL : hfx_error_no_memory();
+}
+
+static size_t count_changed(const struct manifest_module *manifest)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < manifest->num_functions; i++)
+		count += manifest->functions[i].kind ==
+		         MANIFEST_FUNCTION_CHANGED;
+	return count;
+}
+
+static struct hfx_error *describe_texts(struct apply *apply)
+{
+	const struct manifest *manifest = apply->bundle->manifest;
+	struct engine_patch *patch = &apply->patch;
+
+	HFX_TRY(copy_text(manifest->name, &patch->name));
+	HFX_TRY(copy_text(manifest->version, &patch->version));
+	HFX_TRY(copy_text(manifest->description, &patch->description));
+	return copy_text(apply->manifest->name, &patch->module_name);
+}
+
+static struct record_function
+describe_function(const struct apply *apply, const struct manifest_function *f)
+{
+	struct record_function function = {
+		.old_live_addr = apply->module->bias + f->old_addr,
+		.old_size = f->old_size,
+		.new_live_addr = f->new_addr,
+		.new_size = f->new_size,
+		.old_entry = f->old_entry,
+		.new_entry = f->new_entry,
+	};
+
+	memcpy(function.signature_digest, f->signature_digest.bytes,
+	       sizeof(function.signature_digest));
+	return function;
+}
+
+/** All but addresses of the image, which apply_load_image() adds. */
+static struct hfx_error *describe(struct apply *apply)
+{
+	struct engine_patch *patch = &apply->patch;
+	size_t count = count_changed(apply->manifest);
+
+	patch->id = apply->bundle->id;
+	patch->build_id = apply->module->build_id;
+	patch->module_bias = apply->module->bias;
+	patch->sequence = engine_patches_sequence(&apply->engine.patches) + 1;
+	patch->generation =
+		engine_patches_generation(&apply->engine.patches) + 1;
+	HFX_TRY(describe_texts(apply));
+	patch->functions = calloc(count + 1, sizeof(*patch->functions));
+	patch->function_names =
+		calloc(count + 1, sizeof(*patch->function_names));
+	if (!patch->functions || !patch->function_names)
+		return hfx_error_no_memory();
+	for (size_t i = 0; i < apply->manifest->num_functions; i++) {
+		const struct manifest_function *f =
+			&apply->manifest->functions[i];
+
+		if (f->kind != MANIFEST_FUNCTION_CHANGED)
+			continue;
+		patch->functions[patch->num_functions] =
+			describe_function(apply, f);
+		patch->num_functions++;
+		HFX_TRY(copy_text(
+			f->name,
+			&patch->function_names[patch->num_functions - 1]));
+	}
+	return NULL;
+}
+
+/* ---- The jumps --------------------------------------------------------- */
+
+static struct hfx_error *make_jump(uint64_t from, uint64_t to,
+                                   uint8_t bytes_ret[static SITE_SIZE])
+{
+	int64_t distance = (int64_t)(to - (from + JUMP_SIZE));
+	int32_t field = (int32_t)distance;
+
+	if (field != distance)
+		return hfx_error_create(
+			HFX_ERROR_NO_ADDRESS_SPACE,
+			"the new code at %#llx is too far from %#llx for a "
+			"jump",
+			(unsigned long long)to, (unsigned long long)from);
+	memset(bytes_ret, 0, SITE_SIZE);
+	bytes_ret[0] = 0xe9;
+	memcpy(bytes_ret + 1, &field, sizeof(field));
+	return NULL;
+}
+
+/**
+ * Check the bytes that a jump replaces: the newest jump at the same place, if
+ * one is recorded, and no part of another.
+ */
+static struct hfx_error *check_before(const struct apply *apply,
+                                      const struct record_site *site)
+{
+	const struct engine *engine = &apply->engine;
+	uint64_t addr = site->live_addr;
+	size_t i = engine_site_from(engine, addr - (JUMP_SIZE - 1));
+	const struct record_site *newest = NULL;
+
+	for (; i < engine->num_sites &&
+	       engine->sites[i].live_addr < addr + JUMP_SIZE;
+	     i++) {
+		if (engine->sites[i].live_addr != addr)
+			return hfx_error_create(
+				HFX_ERROR_CODE_MISMATCH,
+				"the jump at %#llx would cut one of an applied "
+				"patch",
+				(unsigned long long)addr);
+		newest = engine_record_site(engine, i);
+	}
+	if (newest && memcmp(newest->after, site->before, JUMP_SIZE) != 0)
+		return hfx_error_create(HFX_ERROR_CODE_MISMATCH,
+		                        "something else has changed the jump "
+		                        "of an applied patch at %#llx",
+		                        (unsigned long long)addr);
+	return NULL;
+}
+
+static struct hfx_error *add_site(struct apply *apply, uint64_t from,
+                                  uint64_t to)
+{
+	struct record_site site = {.live_addr = from};
+
+	HFX_TRY(apply_read(apply, from, site.before, JUMP_SIZE));
+	HFX_TRY(check_before(apply, &site));
+	HFX_TRY(make_jump(from, to, site.after));
+	apply->patch.sites[apply->patch.num_sites++] = site;
+	return NULL;
+}
+
+/** Sites in the code of applied patches that replace the same function. */
+static struct hfx_error *add_stacked_sites(struct apply *apply,
+                                           const struct record_function *ours)
+{
+	const struct engine *engine = &apply->engine;
+	size_t i = engine_function_from(engine, ours->old_live_addr);
+
+	for (; i < engine->num_functions &&
+	       engine->functions[i].old_live_addr == ours->old_live_addr;
+	     i++) {
+		const struct engine_function *entry = &engine->functions[i];
+		const struct record_function *theirs =
+			&engine->patches.patches[entry->patch]
+				 .functions[entry->function];
+
+		HFX_TRY(add_site(apply,
+		                 theirs->new_live_addr + theirs->new_entry,
+		                 ours->new_live_addr));
+	}
+	return NULL;
+}
+
+static int by_live_addr(const void *a, const void *b)
+{
+	const struct record_site *left = a, *right = b;
+
+	return (left->live_addr > right->live_addr) -
+	       (left->live_addr < right->live_addr);
+}
+
+static struct hfx_error *check_overlaps(struct engine_patch *patch)
+{
+	qsort(patch->sites, patch->num_sites, sizeof(*patch->sites),
+	      by_live_addr);
+	for (size_t i = 1; i < patch->num_sites; i++)
+		if (patch->sites[i].live_addr - patch->sites[i - 1].live_addr <
+		    JUMP_SIZE)
+			return hfx_error_create(
+				HFX_ERROR_BAD_BUNDLE,
+				"two jumps of the bundle overlap at %#llx",
+				(unsigned long long)patch->sites[i].live_addr);
+	return NULL;
+}
+
+static struct hfx_error *make_sites(struct apply *apply)
+{
+	struct engine_patch *patch = &apply->patch;
+
+	patch->sites = calloc(patch->num_functions + apply->num_stacked + 1,
+	                      sizeof(*patch->sites));
+	if (!patch->sites)
+		return hfx_error_no_memory();
+	for (size_t i = 0; i < patch->num_functions; i++) {
+		const struct record_function *function = &patch->functions[i];
+
+		HFX_TRY(add_site(apply,
+		                 function->old_live_addr + function->old_entry,
+		                 function->new_live_addr));
+		HFX_TRY(add_stacked_sites(apply, function));
+	}
+	return check_overlaps(patch);
+}
+
+static struct hfx_error *make_plan(struct apply *apply)
+{
+	const struct engine_patch *patch = &apply->patch;
+
+	HFX_TRY(engine_plan_state(&apply->plan, patch->record_addr,
+	                          patch->state, RECORD_COMMITTING));
+	for (size_t i = 0; i < patch->num_sites; i++)
+		HFX_TRY(engine_plan_code(
+			&apply->plan, patch->sites[i].live_addr,
+			patch->sites[i].before, patch->sites[i].after));
+	return engine_plan_state(&apply->plan, patch->record_addr,
+	                         RECORD_COMMITTING, RECORD_APPLIED);
+}
+
+/* ---- The record -------------------------------------------------------- */
+
+static uint64_t realtime_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) +
+	       (uint64_t)now.tv_nsec;
+}
+
+static struct hfx_error *write_record(struct apply *apply)
+{
+	struct target *target = apply->engine.target;
+	HFX_CLEANUP(buffer_deinit) struct buffer record = {0};
+
+	apply->patch.applied_ns = realtime_ns();
+	HFX_TRY(record_format(&apply->patch, &record));
+	if (record.size > apply->region.record_room)
+		return hfx_error_create(HFX_ERROR_UNSUPPORTED,
+		                        "the record of this patch has no room");
+	return target->ops->write(target, apply->patch.record_addr, record.data,
+	                          record.size);
+}
+
+/** What is known only after the commit. The patch is applied without it. */
+static void note_pause(struct apply *apply, const struct commit_result *result)
+{
+	struct target *target = apply->engine.target;
+	HFX_CLEANUP(hfx_error_cleanup)
+	struct hfx_error *err = target->ops->write(
+		target,
+		apply->patch.record_addr +
+			offsetof(struct record_header, pause_ns),
+		&result->pause_ns, sizeof(result->pause_ns));
+}
+
+/** Leave the process as it was. */
+static void undo(struct apply *apply)
+{
+	struct target *target = apply->engine.target;
+	HFX_CLEANUP(hfx_error_cleanup) struct hfx_error *err = NULL;
+
+	if (apply->owns_region)
+		engine_region_destroy(target, apply->region.addr,
+		                      apply->region.size);
+	else if (apply->saved_record.data)
+		err = target->ops->write(target, apply->patch.record_addr,
+		                         apply->saved_record.data,
+		                         apply->saved_record.size);
+}
+
+/* ---- The steps --------------------------------------------------------- */
+
+static struct hfx_error *prepare(struct apply *apply)
+{
+	const struct buffer *image = &apply->bundle->images[0];
+
+	HFX_TRY(image_load_parse(image->data, image->size, &apply->image));
+	HFX_TRY(apply_find_module(apply));
+	HFX_TRY(apply_verify(apply));
+	HFX_TRY(describe(apply));
+	HFX_TRY(apply_check_stack(apply));
+	HFX_TRY(apply_load_image(apply));
+	HFX_TRY(make_sites(apply));
+	HFX_TRY(make_plan(apply));
+	return write_record(apply);
+}
+
+static struct hfx_error *run(struct apply *apply, struct commit_result *result)
+{
+	bool is_dry_run = apply->options && apply->options->dry_run;
+	struct hfx_error *err = prepare(apply);
+
+	if (!err && !is_dry_run)
+		err = engine_plan_commit(&apply->plan, apply->engine.target,
+		                         apply->options, result);
+	if (hfx_error_code(err) == HFX_ERROR_POISONED)
+		return err;
+	if (err || is_dry_run) {
+		undo(apply);
+		return err;
+	}
+	note_pause(apply, result);
+	log_message(HFX_LOG_INFO,
+	            "applied %s: %zu functions of %s, %u threads stopped for "
+	            "%llu us",
+	            apply->patch.name, apply->patch.num_functions,
+	            apply->patch.module_name, result->num_threads,
+	            (unsigned long long)result->pause_ns / 1000);
+	return NULL;
+}
+
+struct hfx_error *engine_apply(struct target *target,
+                               const struct bundle *bundle,
+                               const struct engine_options *options,
+                               struct commit_result *result_ret)
+{
+	HFX_CLEANUP(apply_deinit)
+	struct apply apply = {
+		.engine = {.lock_fd = -1},
+		.bundle = bundle,
+		.options = options,
+		.manifest = &bundle->manifest->modules[0],
+	};
+	struct commit_result result = {0};
+
+	if (bundle->manifest->num_modules != 1)
+		return hfx_error_create(HFX_ERROR_UNSUPPORTED,
+		                        "the bundle patches %zu modules, this "
+		                        "hfx only one at a time",
+		                        bundle->manifest->num_modules);
+	HFX_TRY(engine_open(target, options, &apply.engine));
+	HFX_TRY(run(&apply, &result));
+	if (result_ret)
+		*result_ret = result;
+	return NULL;
+}

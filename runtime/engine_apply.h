@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file engine_apply.h
+ *
+ * What the steps of one apply share. engine_apply.c lists them in order; the
+ * checks are in engine_check.c, the image's way into the process in
+ * engine_load.c.
+ */
+#ifndef HFX_RUNTIME_ENGINE_APPLY_H
+#define HFX_RUNTIME_ENGINE_APPLY_H
+
+#include "engine_private.h"
+
+/** One apply, from its start to its end. */
+struct apply {
+	struct engine engine;
+	const struct bundle *bundle;
+	const struct engine_options *options;
+	const struct manifest_module *manifest;
+	const struct module *module;
+	struct image_load image;
+	/** An earlier life of this patch whose region is used again. */
+	const struct engine_patch *previous;
+	/** Bytes of its record, to put back. */
+	struct buffer saved_record;
+	struct engine_region region;
+	/** Set while the region is to be given back on failure. */
+	bool owns_region;
+	/** What the new record says. */
+	struct engine_patch patch;
+	struct engine_plan plan;
+	/** Addresses that jumps go from: the module, patches below this one. */
+	uint64_t near_start_addr;
+	uint64_t near_end_addr;
+	/** Functions of applied patches that this one goes on top of. */
+	size_t num_stacked;
+};
+
+/** Read code or data of the process. */
+static inline struct hfx_error *
+apply_read(struct apply *apply, uint64_t live_addr, void *buffer, size_t size)
+{
+	struct target *target = apply->engine.target;
+
+	return target->ops->read(target, live_addr, buffer, size);
+}
+
+/**
+ * Find the module by its build-id, and an earlier life of the same patch.
+ *
+ * Errors: #HFX_ERROR_BUILD_MISMATCH, #HFX_ERROR_ALREADY_APPLIED,
+ * #HFX_ERROR_UNSUPPORTED when the module is loaded twice.
+ */
+HFX_MUST_CHECK struct hfx_error *apply_find_module(struct apply *apply);
+
+/**
+ * Check that the functions are in the image, and that the process has the code
+ * they were made for, jumps of applied patches aside.
+ *
+ * Errors: #HFX_ERROR_BAD_BUNDLE, #HFX_ERROR_CODE_MISMATCH.
+ */
+HFX_MUST_CHECK struct hfx_error *apply_verify(struct apply *apply);
+
+/**
+ * Check that the functions can go on top of those of applied patches, and note
+ * what has to be near.
+ *
+ * Errors: #HFX_ERROR_ORDER.
+ */
+HFX_MUST_CHECK struct hfx_error *apply_check_stack(struct apply *apply);
+
+/**
+ * Bring the relocated image into the process, or find it there from an earlier
+ * life; fills in the addresses of `patch`.
+ *
+ * Errors: #HFX_ERROR_UNRESOLVED, #HFX_ERROR_NO_ADDRESS_SPACE.
+ */
+HFX_MUST_CHECK struct hfx_error *apply_load_image(struct apply *apply);
+
+#endif /* HFX_RUNTIME_ENGINE_APPLY_H */

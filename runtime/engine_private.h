@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file engine_private.h
+ *
+ * What the engine's parts share.
+ */
+#ifndef HFX_RUNTIME_ENGINE_PRIVATE_H
+#define HFX_RUNTIME_ENGINE_PRIVATE_H
+
+#include "engine.h"
+#include "image_load.h"
+#include "maps.h"
+#include "modules.h"
+
+#define ENGINE_TIMEOUT_MS   1000u
+#define ENGINE_MAX_PAUSE_US 10000u
+
+/** A place that an applied patch wrote. Indices: see `engine::patches`. */
+struct engine_site {
+	uint64_t live_addr;
+	uint32_t patch;
+	uint32_t site;
+};
+
+/** A function that an applied patch replaced. */
+struct engine_function {
+	uint64_t old_live_addr;
+	uint32_t patch;
+	uint32_t function;
+};
+
+/** What is known of the process while something is done to it. */
+struct engine {
+	struct target *target;
+	/** Keeps other hfx away from the process; -1 when there is none. */
+	int lock_fd;
+	struct maps maps;
+	struct modules modules;
+	struct engine_patches patches;
+	/** Of the applied patches, by address, then by sequence. */
+	struct engine_site *sites;
+	size_t num_sites;
+	size_t cap_sites;
+	struct engine_function *functions;
+	size_t num_functions;
+	size_t cap_functions;
+};
+
+/* ---- engine.c ---------------------------------------------------------- */
+
+/**
+ * Lock the process, read its mappings, modules and records, and clean up what
+ * a killed hfx left behind.
+ *
+ * Errors: #HFX_ERROR_BUSY when another hfx is at work on the process.
+ */
+HFX_MUST_CHECK struct hfx_error *
+engine_open(struct target *target, const struct engine_options *options,
+            struct engine *ret);
+
+/** Guard and destructor. */
+void engine_close(struct engine *engine);
+
+/** Module that @p patch was applied to, or `NULL` when it is gone. */
+const struct module *engine_module_of(const struct engine *engine,
+                                      const struct engine_patch *patch);
+
+/** Index of the first site at or behind @p live_addr. */
+size_t engine_site_from(const struct engine *engine, uint64_t live_addr);
+
+/** Index of the first function at or behind @p old_live_addr. */
+size_t engine_function_from(const struct engine *engine,
+                            uint64_t old_live_addr);
+
+/** What the index entry stands for. */
+static inline const struct record_site *
+engine_record_site(const struct engine *engine, size_t i)
+{
+	const struct engine_site *site = &engine->sites[i];
+
+	return &engine->patches.patches[site->patch].sites[site->site];
+}
+
+/* ---- engine_list.c ----------------------------------------------------- */
+
+/** As engine_list(), over mappings that have been read. */
+HFX_MUST_CHECK struct hfx_error *engine_list_in(struct target *target,
+                                                const struct maps *maps,
+                                                struct engine_patches *ret);
+
+/** Largest generation and sequence among @p patches, 0 without any. */
+uint64_t engine_patches_generation(const struct engine_patches *patches);
+uint64_t engine_patches_sequence(const struct engine_patches *patches);
+
+/* ---- engine_plan.c ----------------------------------------------------- */
+
+/** A plan that grows. */
+struct engine_plan {
+	struct commit_write *writes;
+	size_t num_writes;
+	size_t cap_writes;
+};
+
+void engine_plan_deinit(struct engine_plan *plan);
+
+/** Change the state in the record at @p record_addr. */
+HFX_MUST_CHECK struct hfx_error *engine_plan_state(struct engine_plan *plan,
+                                                   uint64_t record_addr,
+                                                   enum record_state before,
+                                                   enum record_state after);
+
+/** Change the JUMP_SIZE bytes of code at @p live_addr. */
+HFX_MUST_CHECK struct hfx_error *
+engine_plan_code(struct engine_plan *plan, uint64_t live_addr,
+                 const uint8_t before[SITE_SIZE],
+                 const uint8_t after[SITE_SIZE]);
+
+/** Carry the plan out. */
+HFX_MUST_CHECK struct hfx_error *
+engine_plan_commit(const struct engine_plan *plan, struct target *target,
+                   const struct engine_options *options,
+                   struct commit_result *ret);
+
+/**
+ * Check that a site read from a record is code of the patch's module or of
+ * another patch, before anything is written there.
+ */
+HFX_MUST_CHECK struct hfx_error *
+engine_check_site(const struct engine *engine, const struct engine_patch *patch,
+                  const struct record_site *site);
+
+/* ---- engine_region.c --------------------------------------------------- */
+
+/** A reserved range of the process: guard page, record, image. */
+struct engine_region {
+	uint64_t addr;
+	uint64_t size;
+	/** Bytes for the record, from `addr + RECORD_OFF`. */
+	uint64_t record_room;
+	uint64_t image_bias;
+};
+
+/**
+ * Reserve a region near [@p near_start_addr, @p near_end_addr), inaccessible
+ * but for the record's pages, which are readable.
+ */
+HFX_MUST_CHECK struct hfx_error *
+engine_region_create(struct engine *engine, const struct image_load *image,
+                     uint64_t record_room, uint64_t near_start_addr,
+                     uint64_t near_end_addr, struct engine_region *ret);
+
+/** Write the relocated image, with each segment's protection. */
+HFX_MUST_CHECK struct hfx_error *
+engine_region_fill(struct target *target, const struct engine_region *region,
+                   const struct image_load *image);
+
+/** Give the range back; failing to is no error. */
+void engine_region_destroy(struct target *target, uint64_t addr, uint64_t size);
+
+#endif /* HFX_RUNTIME_ENGINE_PRIVATE_H */

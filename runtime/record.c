@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "cursor.h"
+#include "engine.h"
+#include "image.h"
+#include "maps.h"
+#include "place.h"
+#include "record.h"
+
+_Static_assert(sizeof(struct record_header) == 232, "record_header is packed");
+_Static_assert(sizeof(struct record_function) == 80, "record_function too");
+_Static_assert(sizeof(struct record_site) == 24, "record_site too");
+
+/** Largest region: an image, its record and their pages. */
+#define REGION_MAX_SIZE (IMAGE_MAX_SPAN + RECORD_MAX_SIZE + 4 * PAGE_BYTES)
+
+void engine_patch_deinit(struct engine_patch *patch)
+{
+	for (size_t i = 0; patch->function_names && i < patch->num_functions;
+	     i++)
+		free(patch->function_names[i]);
+	free(patch->function_names);
+	free(patch->functions);
+	free(patch->sites);
+	free(patch->name);
+	free(patch->version);
+	free(patch->description);
+	free(patch->module_name);
+	*patch = (struct engine_patch){0};
+}
+
+/* ---- Writing ----------------------------------------------------------- */
+
+static uint64_t functions_size(const struct engine_patch *patch)
+{
+	return patch->num_functions * sizeof(struct record_function);
+}
+
+static uint64_t sites_size(const struct engine_patch *patch)
+{
+	return patch->num_sites * sizeof(struct record_site);
+}
+
+static uint64_t strings_off(const struct engine_patch *patch)
+{
+	return sizeof(struct record_header) + functions_size(patch) +
+	       sites_size(patch);
+}
+
+uint64_t record_size(const struct engine_patch *patch)
+{
+	uint64_t size = strings_off(patch);
+
+	size += strlen(patch->name) + 1;
+	size += strlen(patch->version) + 1;
+	size += strlen(patch->description) + 1;
+	size += strlen(patch->module_name) + 1;
+	for (size_t i = 0; i < patch->num_functions; i++)
+		size += strlen(patch->function_names[i]) + 1;
+	return size;
+}
+
+/** Put @p text at @p off, step over it, and give where it was. */
+static uint32_t put_string(uint8_t *record, uint64_t *off, const char *text)
+{
+	uint64_t at = *off;
+	size_t size = strlen(text) + 1;
+
+	memcpy(record + at, text, size);
+	*off += size;
+	return (uint32_t)at;
+}
+
+static struct record_header make_header(const struct engine_patch *patch)
+{
+	struct record_header header = {
+		.magic = {0},
+		.version = RECORD_VERSION,
+		.state = patch->state,
+		.self = patch->record_addr,
+		.size = record_size(patch),
+		.sequence = patch->sequence,
+		.generation = patch->generation,
+		.applied_ns = patch->applied_ns,
+		.pause_ns = patch->pause_ns,
+		.region_addr = patch->region_addr,
+		.region_size = patch->region_size,
+		.image_bias = patch->image_bias,
+		.module_bias = patch->module_bias,
+		.build_id_size = (uint32_t)patch->build_id.size,
+		.functions_off = sizeof(header),
+		.num_functions = (uint32_t)patch->num_functions,
+		.sites_off = (uint32_t)(sizeof(header) + functions_size(patch)),
+		.num_sites = (uint32_t)patch->num_sites,
+	};
+
+	memcpy(header.magic, RECORD_MAGIC, sizeof(header.magic));
+	memcpy(header.id, patch->id.bytes, sizeof(header.id));
+	memcpy(header.build_id, patch->build_id.bytes, patch->build_id.size);
+	return header;
+}
+
+static void put_functions(const struct engine_patch *patch, uint8_t *record,
+                          uint64_t *off)
+{
+	uint8_t *out = record + sizeof(struct record_header);
+
+	for (size_t i = 0; i < patch->num_functions; i++) {
+		struct record_function function = patch->functions[i];
+
+		function.name_off =
+			put_string(record, off, patch->function_names[i]);
+		memcpy(out + i * sizeof(function), &function, sizeof(function));
+	}
+}
+
+struct hfx_error *record_format(const struct engine_patch *patch,
+                                struct buffer *ret)
+{
+	struct record_header header = make_header(patch);
+	uint64_t off = strings_off(patch);
+	uint8_t *record;
+
+	if (header.size > RECORD_MAX_SIZE)
+		return hfx_error_create(
+			HFX_ERROR_UNSUPPORTED,
+			"the record of this patch would have %llu bytes, "
+			"allowed are %u",
+			(unsigned long long)header.size, RECORD_MAX_SIZE);
+	record = calloc(1, header.size);
+	if (!record)
+		return hfx_error_no_memory();
+	header.name_off = put_string(record, &off, patch->name);
+	header.version_off = put_string(record, &off, patch->version);
+	header.description_off = put_string(record, &off, patch->description);
+	header.module_name_off = put_string(record, &off, patch->module_name);
+	put_functions(patch, record, &off);
+	if (patch->num_sites)
+		memcpy(record + header.sites_off, patch->sites,
+		       sites_size(patch));
+	memcpy(record, &header, sizeof(header));
+	*ret = (struct buffer){record, header.size};
+	return NULL;
+}
+
+/* ---- Reading ----------------------------------------------------------- */
+
+bool record_is_header(const struct record_header *header, uint64_t self_addr)
+{
+	return !memcmp(header->magic, RECORD_MAGIC, sizeof(header->magic)) &&
+	       header->self == self_addr;
+}
+
+static struct hfx_error *bad_record(const char *what)
+{
+	return hfx_error_create(HFX_ERROR_BAD_RECORD,
+	                        "the record of a patch in the process is "
+	                        "damaged: its %s cannot be",
+	                        what);
+}
+
+/** Copy out the string at @p off, which must end inside the record. */
+static struct hfx_error *copy_string(const uint8_t *data, size_t size,
+                                     uint32_t off, char **ret)
+{
+	struct cursor cursor = cursor_init(data, size);
+	const char *text;
+
+	cursor_seek(&cursor, off);
+	text = cursor_string(&cursor);
+	if (!text || strlen(text) > MANIFEST_MAX_STRING)
+		return bad_record("text");
+	*ret = strdup(text);
+	return *ret ? NULL : hfx_error_no_memory();
+}
+
+static struct hfx_error *check_header(const struct record_header *header,
+                                      size_t size, uint64_t self_addr)
+{
+	uint64_t region_end;
+
+	if (!record_is_header(header, self_addr))
+		return bad_record("place");
+	if (header->version != RECORD_VERSION)
+		return hfx_error_create(
+			HFX_ERROR_BUNDLE_VERSION,
+			"the process has a patch recorded in version %u, this "
+			"is for %u; use a newer hfx",
+			header->version, RECORD_VERSION);
+	if (header->size != size || size > RECORD_MAX_SIZE)
+		return bad_record("size");
+	if (header->state < RECORD_PREPARED || header->state > RECORD_REVERTED)
+		return bad_record("state");
+	if (header->build_id_size > BUILD_ID_MAX)
+		return bad_record("build-id");
+	if (header->region_addr != self_addr - RECORD_OFF ||
+	    header->region_addr % PAGE_BYTES ||
+	    header->region_size % PAGE_BYTES ||
+	    header->region_size > REGION_MAX_SIZE ||
+	    header->region_size < RECORD_OFF + size ||
+	    __builtin_add_overflow(header->region_addr, header->region_size,
+	                           &region_end) ||
+	    region_end > PLACE_END_ADDR)
+		return bad_record("region");
+	if (header->functions_off % 8 ||
+	    !range_fits(header->functions_off,
+	                header->num_functions * sizeof(struct record_function),
+	                size))
+		return bad_record("list of functions");
+	if (header->sites_off % 8 ||
+	    !range_fits(header->sites_off,
+	                header->num_sites * sizeof(struct record_site), size))
+		return bad_record("list of places");
+	return NULL;
+}
+
+static bool function_is_sane(const struct record_header *header,
+                             const struct record_function *function)
+{
+	return function->old_live_addr < PLACE_END_ADDR &&
+	       function->old_size < IMAGE_MAX_SPAN &&
+	       range_fits(function->old_entry, JUMP_SIZE, function->old_size) &&
+	       function->new_live_addr >= header->self &&
+	       range_fits(function->new_live_addr - header->region_addr,
+	                  function->new_size, header->region_size) &&
+	       (function->new_entry == MANIFEST_NO_ENTRY ||
+	        range_fits(function->new_entry, JUMP_SIZE, function->new_size));
+}
+
+static bool site_is_sane(const struct record_site *site)
+{
+	static const uint8_t zeros[SITE_SIZE - JUMP_SIZE];
+
+	return site->live_addr < PLACE_END_ADDR && site->after[0] == 0xe9 &&
+	       memcmp(site->before, site->after, JUMP_SIZE) &&
+	       !memcmp(site->before + JUMP_SIZE, zeros, sizeof(zeros)) &&
+	       !memcmp(site->after + JUMP_SIZE, zeros, sizeof(zeros));
+}
+
+static struct hfx_error *copy_functions(const uint8_t *data,
+                                        const struct record_header *header,
+                                        struct engine_patch *patch)
+{
+	size_t count = header->num_functions;
+
+	patch->functions = calloc(count + 1, sizeof(*patch->functions));
+	patch->function_names =
+		calloc(count + 1, sizeof(*patch->function_names));
+	if (!patch->functions || !patch->function_names)
+		return hfx_error_no_memory();
+	patch->num_functions = count;
+	memcpy(patch->functions, data + header->functions_off,
+	       count * sizeof(*patch->functions));
+	for (size_t i = 0; i < count; i++) {
+		if (!function_is_sane(header, &patch->functions[i]))
+			return bad_record("function");
+		HFX_TRY(copy_string(data, header->size,
+		                    patch->functions[i].name_off,
+		                    &patch->function_names[i]));
+	}
+	return NULL;
+}
+
+static struct hfx_error *copy_sites(const uint8_t *data,
+                                    const struct record_header *header,
+                                    struct engine_patch *patch)
+{
+	size_t count = header->num_sites;
+
+	patch->sites = calloc(count + 1, sizeof(*patch->sites));
+	if (!patch->sites)
+		return hfx_error_no_memory();
+	patch->num_sites = count;
+	memcpy(patch->sites, data + header->sites_off,
+	       count * sizeof(*patch->sites));
+	for (size_t i = 0; i < count; i++)
+		if (!site_is_sane(&patch->sites[i]))
+			return bad_record("place of a jump");
+	return NULL;
+}
+
+static struct hfx_error *copy_strings(const uint8_t *data,
+                                      const struct record_header *header,
+                                      struct engine_patch *patch)
+{
+	size_t size = header->size;
+
+	HFX_TRY(copy_string(data, size, header->name_off, &patch->name));
+	HFX_TRY(copy_string(data, size, header->version_off, &patch->version));
+	HFX_TRY(copy_string(data, size, header->description_off,
+	                    &patch->description));
+	HFX_TRY(copy_string(data, size, header->module_name_off,
+	                    &patch->module_name));
+	return manifest_name_is_valid(patch->name) ? NULL : bad_record("name");
+}
+
+static void copy_header(const struct record_header *header,
+                        struct engine_patch *patch)
+{
+	patch->state = (enum record_state)header->state;
+	patch->record_addr = header->self;
+	patch->sequence = header->sequence;
+	patch->generation = header->generation;
+	patch->applied_ns = header->applied_ns;
+	patch->pause_ns = header->pause_ns;
+	patch->region_addr = header->region_addr;
+	patch->region_size = header->region_size;
+	patch->image_bias = header->image_bias;
+	patch->module_bias = header->module_bias;
+	memcpy(patch->id.bytes, header->id, sizeof(patch->id.bytes));
+	memcpy(patch->build_id.bytes, header->build_id, BUILD_ID_MAX);
+	patch->build_id.size = header->build_id_size;
+}
+
+struct hfx_error *record_parse(const void *data, size_t size,
+                               uint64_t self_addr, struct engine_patch *ret)
+{
+	HFX_CLEANUP(engine_patch_deinit) struct engine_patch patch = {0};
+	struct record_header header;
+
+	if (size < sizeof(header))
+		return bad_record("size");
+	memcpy(&header, data, sizeof(header));
+	HFX_TRY(check_header(&header, size, self_addr));
+	copy_header(&header, &patch);
+	HFX_TRY(copy_strings(data, &header, &patch));
+	HFX_TRY(copy_functions(data, &header, &patch));
+	HFX_TRY(copy_sites(data, &header, &patch));
+	*ret = patch;
+	patch = (struct engine_patch){0};
+	return NULL;
+}
