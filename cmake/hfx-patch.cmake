@@ -21,7 +21,8 @@ set(_hfx_target_properties
   C_VISIBILITY_PRESET
   CXX_COMPILER_LAUNCHER CXX_EXTENSIONS CXX_STANDARD CXX_STANDARD_REQUIRED
   CXX_VISIBILITY_PRESET
-  DEFINE_SYMBOL ENABLE_EXPORTS INSTALL_RPATH INSTALL_RPATH_USE_LINK_PATH
+  DEFINE_SYMBOL ENABLE_EXPORTS INCLUDE_DIRECTORIES
+  INSTALL_RPATH INSTALL_RPATH_USE_LINK_PATH
   INTERPROCEDURAL_OPTIMIZATION LIBRARY_OUTPUT_NAME LINKER_LANGUAGE
   LINK_DEPENDS LINK_DIRECTORIES LINK_FLAGS LINK_LIBRARIES
   LINK_OPTIONS LINK_SEARCH_END_STATIC LINK_SEARCH_START_STATIC NO_SONAME
@@ -35,7 +36,7 @@ set(_hfx_config_properties
   CACHE INTERNAL "")
 set(_hfx_source_properties
   COMPILE_DEFINITIONS COMPILE_FLAGS COMPILE_OPTIONS EXTERNAL_OBJECT
-  HEADER_FILE_ONLY INCLUDE_DIRECTORIES LANGUAGE OBJECT_DEPENDS
+  HEADER_FILE_ONLY LANGUAGE OBJECT_DEPENDS
   CACHE INTERNAL "")
 
 # ---- hotfix_enable ------------------------------------------------------
@@ -359,7 +360,9 @@ endfunction()
 # Runs at the end of the directory. Adds NAME_patched.
 function(_hfx_add_patched_target name target base changed_files patches pairs)
   set(folder "${CMAKE_CURRENT_BINARY_DIR}/hfx/${name}")
-  set(mirror "${folder}/source")
+  # Below the mirror's root, files have the absolute paths of their originals.
+  set(mirror_root "${folder}/source")
+  set(mirror "${mirror_root}${base}")
   set(patched "${name}_patched")
   _hfx_check_patchable()
   _hfx_link_mirror("")
@@ -375,7 +378,13 @@ function(_hfx_add_patched_target name target base changed_files patches pairs)
   endif()
   _hfx_copy_target_properties()
   _hfx_add_mirrored_sources()
-  _hfx_set_include_directories()
+  # Name the mirror as the source tree in all output. Ninja names files in the
+  # build tree relative to it.
+  cmake_path(RELATIVE_PATH mirror BASE_DIRECTORY "${CMAKE_BINARY_DIR}"
+    OUTPUT_VARIABLE relative_mirror)
+  set_property(TARGET "${patched}" APPEND PROPERTY COMPILE_OPTIONS
+    "-ffile-prefix-map=${mirror}=${base}"
+    "-ffile-prefix-map=${relative_mirror}=${base}")
   # Generated sources belong to both targets: not at the same time.
   add_dependencies("${patched}" "${target}")
   get_target_property(dependencies "${target}" MANUALLY_ADDED_DEPENDENCIES)
@@ -541,28 +550,36 @@ endfunction()
 
 function(_hfx_copy_source_properties from to)
   foreach(property IN LISTS _hfx_source_properties)
-    get_property(is_set SOURCE "${from}" PROPERTY ${property} SET)
-    if(is_set)
-      get_property(value SOURCE "${from}" PROPERTY ${property})
+    get_property(value SOURCE "${from}" PROPERTY ${property})
+    get_property(present SOURCE "${to}" PROPERTY ${property})
+    if(NOT value STREQUAL present)
       set_property(SOURCE "${to}" PROPERTY ${property} "${value}")
     endif()
   endforeach()
+  # The mirror's folders come before the target's. They are not added to the
+  # target's: there, CMake follows linked libraries only once, and would not
+  # find them again for the folders that are not mirrored.
+  get_property(own SOURCE "${from}" PROPERTY INCLUDE_DIRECTORIES)
+  _hfx_mirrored_dirs(mirrored_own "${own}")
+  _hfx_mirrored_dirs(mirrored "$<TARGET_PROPERTY:${target},INCLUDE_DIRECTORIES>")
+  set_property(SOURCE "${to}" PROPERTY INCLUDE_DIRECTORIES
+    "${mirrored_own}" "${own}" "${mirrored}")
 endfunction()
 
-# Put the mirror's folder before each include folder that lies below `base`,
-# and name the mirror as the source tree in all output.
-function(_hfx_set_include_directories)
-  set(all "$<TARGET_PROPERTY:${target},INCLUDE_DIRECTORIES>")
-  set(relative "$<PATH:RELATIVE_PATH,${all},${base}>")
-  set(inside "$<FILTER:${relative},EXCLUDE,^[.][.](/|$)>")
-  set(mirrored "$<PATH:ABSOLUTE_PATH,NORMALIZE,${inside},${mirror}>")
-  set_property(TARGET "${patched}" PROPERTY
-    INCLUDE_DIRECTORIES "${mirrored}" "${all}")
+# Set `ret` to an expression for the mirror's folders of those in `dirs`, which
+# may hold expressions, that lie below `base`.
+function(_hfx_mirrored_dirs ret dirs)
+  _hfx_escape_regex(base_regex "${base}")
+  _hfx_escape_regex(binary_regex "${CMAKE_BINARY_DIR}")
+  set(inside "$<FILTER:${dirs},INCLUDE,^${base_regex}(/|$)>")
+  set(inside "$<FILTER:${inside},EXCLUDE,^${binary_regex}(/|$)>")
+  set(separator "$<SEMICOLON>${mirror_root}")
+  set(${ret}
+    "$<$<BOOL:${inside}>:${mirror_root}$<JOIN:${inside},${separator}>>"
+    PARENT_SCOPE)
+endfunction()
 
-  # Ninja names files in the build tree relative to it.
-  cmake_path(RELATIVE_PATH mirror BASE_DIRECTORY "${CMAKE_BINARY_DIR}"
-    OUTPUT_VARIABLE relative_mirror)
-  set_property(TARGET "${patched}" APPEND PROPERTY COMPILE_OPTIONS
-    "-ffile-prefix-map=${mirror}=${base}"
-    "-ffile-prefix-map=${relative_mirror}=${base}")
+function(_hfx_escape_regex ret text)
+  string(REGEX REPLACE "([][+.*()^$?|\\\\])" "\\\\\\1" text "${text}")
+  set(${ret} "${text}" PARENT_SCOPE)
 endfunction()
