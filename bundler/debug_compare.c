@@ -123,7 +123,7 @@ static struct hfx_error *add_type(struct type_table *table, Dwarf_Die *die)
 	if (!found || !debug_is_aggregate(&type))
 		return NULL;
 	HFX_TRY(debug_type_resolve(table->debug, &type, &type));
-	if (debug_name(&type)[0] || debug_flag(&type, DW_AT_declaration))
+	if (debug_name(&type)[0] || dwarf_hasattr(&type, DW_AT_declaration))
 		return NULL;
 	return add_named(table, &type, die);
 }

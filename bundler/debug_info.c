@@ -65,11 +65,26 @@ static struct hfx_error *unit_at(struct debug_info *debug, uint64_t addr,
 	return debug_unit_of(debug, debug->listed[index]->cu, ret);
 }
 
+struct hfx_error *debug_subprogram_get(struct debug_info *debug, Dwarf_Die *die,
+                                       struct debug_subprogram *ret)
+{
+	struct debug_subprogram function = {.die = *die};
+	struct debug_unit *unit;
+
+	HFX_TRY(debug_unit_of(debug, die->cu, &unit));
+	HFX_TRY(debug_follow_all(debug, &function.die, DW_AT_abstract_origin,
+	                         &function.origin));
+	HFX_TRY(debug_follow_all(debug, &function.origin, DW_AT_specification,
+	                         &function.declaration));
+	HFX_TRY(debug_home_unit(debug, unit, &function.origin, &function.unit));
+	*ret = function;
+	return NULL;
+}
+
 struct hfx_error *debug_subprogram_at(struct debug_info *debug, uint64_t addr,
                                       struct debug_subprogram *ret,
                                       bool *found_ret)
 {
-	struct debug_subprogram function;
 	struct debug_unit *unit;
 	uint32_t index = DEBUG_NO_INDEX;
 
@@ -79,15 +94,8 @@ struct hfx_error *debug_subprogram_at(struct debug_info *debug, uint64_t addr,
 		index = debug_ranges_find(&unit->ranges, addr);
 	if (index == DEBUG_NO_INDEX)
 		return NULL;
-	function.die = unit->functions[index];
-	HFX_TRY(debug_follow_all(debug, &function.die, DW_AT_abstract_origin,
-	                         &function.origin));
-	HFX_TRY(debug_follow_all(debug, &function.origin, DW_AT_specification,
-	                         &function.declaration));
-	HFX_TRY(debug_home_unit(debug, unit, &function.origin, &function.unit));
-	*ret = function;
 	*found_ret = true;
-	return NULL;
+	return debug_subprogram_get(debug, &unit->functions[index], ret);
 }
 
 static struct hfx_error *describe_function(struct debug_info *debug,
@@ -169,6 +177,37 @@ struct hfx_error *debug_info_inlined_at(struct debug_info *debug, uint64_t addr,
 	return NULL;
 }
 
+/**
+ * Line of @p addr. Code that is of no line (clang's line 0) counts to the line
+ * before it.
+ */
+static Dwarf_Line *line_at(Dwarf_Die *unit, uint64_t addr, int *number_ret)
+{
+	Dwarf_Line *line = dwarf_getsrc_die(unit, addr);
+	Dwarf_Lines *lines;
+	size_t count;
+	bool is_behind = false;
+
+	*number_ret = 0;
+	if (!line || dwarf_lineno(line, number_ret) || *number_ret > 0 ||
+	    dwarf_getsrclines(unit, &lines, &count))
+		return line;
+	while (count-- > 0 && *number_ret <= 0) {
+		Dwarf_Line *other = dwarf_onesrcline(lines, count);
+		bool is_end = false;
+
+		is_behind = is_behind || other == line;
+		if (!is_behind)
+			continue;
+		if (dwarf_lineendsequence(other, &is_end) || is_end)
+			break;
+		line = other;
+		if (dwarf_lineno(line, number_ret))
+			break;
+	}
+	return line;
+}
+
 struct hfx_error *debug_info_line_at(struct debug_info *debug, uint64_t addr,
                                      char **ret)
 {
@@ -179,12 +218,9 @@ struct hfx_error *debug_info_line_at(struct debug_info *debug, uint64_t addr,
 	char *text = NULL;
 
 	HFX_TRY(unit_at(debug, addr, &unit));
-	line = unit ? dwarf_getsrc_die(&unit->die, addr) : NULL;
-	if (line) {
+	line = unit ? line_at(&unit->die, addr, &number) : NULL;
+	if (line)
 		file = dwarf_linesrc(line, NULL, NULL);
-		if (dwarf_lineno(line, &number))
-			number = 0;
-	}
 	HFX_TRY(debug_place_text(file, unit ? unit->folder : NULL, number,
 	                         &text));
 	*ret = text;

@@ -2,11 +2,15 @@
 /**
  * @file debug_info.h
  *
- * What the bundler asks of DWARF. The only file that uses libdw's DIE and line
- * functions is debug_info.c (with debug_type.c for types as text).
+ * What the bundler asks of DWARF. The only files that use libdw's DIE and line
+ * functions are debug_*.c.
  *
- * Units are read on demand: creating a debug_info parses nothing but what is
- * needed to find the unit of an address (.debug_aranges, else unit ranges).
+ * Units are read on demand: creating a debug_info parses nothing, the first
+ * question the ranges of all units (.debug_aranges is not needed), and each
+ * unit is walked once when an answer lies there. Questions about variables
+ * walk all units.
+ *
+ * Damaged DWARF is an error of #HFX_ERROR_BAD_ELF, or an empty answer.
  */
 #ifndef HFX_BUNDLER_DEBUG_INFO_H
 #define HFX_BUNDLER_DEBUG_INFO_H
@@ -32,13 +36,17 @@ void debug_info_destroy(struct debug_info *debug);
 
 /** What DWARF says of a function. All strings are owned; "" if unknown. */
 struct debug_function {
-	/** DW_AT_name of the unit, without DW_AT_comp_dir. */
+	/**
+	 * DW_AT_name of the unit as seen from DW_AT_comp_dir ("main.c",
+	 * "../src/main.c"): the same wherever the tree was built. With
+	 * link-time optimization that of the source file.
+	 */
 	char *unit;
 	/** Qualified name for people: `Game::Player::hit(int)`, or `main`. */
 	char *name;
 	/** DW_AT_linkage_name, else DW_AT_name. */
 	char *linkage_name;
-	/** "file:line" of the declaration, the file without the build folder. */
+	/** "file:line" of the declaration, the file as in `unit`. */
 	char *source;
 	/**
 	 * C declaration: `int process_request(mcp_parser_t *pr, const char
@@ -84,10 +92,16 @@ debug_info_unit_at(struct debug_info *debug, uint64_t addr, bool is_variable,
 
 /**
  * Where the variable at @p addr is declared, as a text that is the same in two
- * builds of the same source whatever the numbering of symbols: unit, enclosing
- * namespaces, function (linkage name) and blocks (index among the blocks of
- * their parent), and name, joined by "/". "" when DWARF has no such variable.
- * Owned. For DW_TAG_variable at file scope, the blocks are absent.
+ * builds of the same source whatever the numbering of symbols, and whether or
+ * not the function around it was inlined or cloned. Owned; "" when DWARF has no
+ * such variable. Joined by "/":
+ *
+ *     UNIT/NAMESPACE or class/.../NAME     at file scope
+ *     UNIT/FUNCTION/INDEX/NAME             inside a function
+ *
+ * FUNCTION is `debug_function::name`, INDEX the number of variables of that
+ * name, static or not, which the function declares before this one. clang may
+ * lose FUNCTION of an inlined function; it is then empty.
  */
 HFX_MUST_CHECK struct hfx_error *
 debug_info_variable_scope(struct debug_info *debug, uint64_t addr, char **ret);
@@ -98,7 +112,10 @@ struct debug_type_change {
 	char *name;
 	uint64_t old_size;
 	uint64_t new_size;
-	/** First member that differs, or "". Owned. */
+	/**
+	 * First member that differs (`member "tokens" at offset 8 -> 16`,
+	 * `member "next" added at offset 24`), or "". Owned.
+	 */
 	char *member;
 	/** "file:line" of the declaration in NEW. Owned. */
 	char *source;
@@ -114,8 +131,9 @@ void debug_type_changes_deinit(struct debug_type_changes *changes);
 
 /**
  * Compare the layout of the named structure types that the units of the given
- * functions declare: byte size, members' names, offsets and bit-fields. Each
- * type is reported once.
+ * functions declare: byte size, members' names, offsets, sizes and bit-fields.
+ * Each type is reported once. A structure without a name goes by its typedef;
+ * one without either belongs to the structure around it.
  *
  * @param[in] old_addrs Addresses of functions in OLD.
  * @param[in] new_addrs Their counterparts in NEW, as many.

@@ -184,6 +184,11 @@ HFX_MUST_CHECK struct hfx_error *debug_home_unit(struct debug_info *debug,
                                                  Dwarf_Die *origin,
                                                  struct debug_unit **ret);
 
+/** The function that @p die is, with or without code. */
+HFX_MUST_CHECK struct hfx_error *
+debug_subprogram_get(struct debug_info *debug, Dwarf_Die *die,
+                     struct debug_subprogram *ret);
+
 /** Function at @p addr; @p found_ret false if there is none. */
 HFX_MUST_CHECK struct hfx_error *
 debug_subprogram_at(struct debug_info *debug, uint64_t addr,

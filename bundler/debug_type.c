@@ -16,6 +16,9 @@
 /** Types in one signature; damaged DWARF can make it a tree without end. */
 #define MAX_TYPES 1000
 
+/** Scopes around a name; in damaged DWARF they can form a circle. */
+#define MAX_SCOPES 64
+
 enum qualifier {
 	QUALIFIER_CONST = 1,
 	QUALIFIER_VOLATILE = 2,
@@ -101,27 +104,50 @@ static const char *keyword_of(int tag)
 	}
 }
 
+/**
+ * The namespace, class or function around the declaration of @p die.
+ *
+ * @param[in,out] die Anything declared, then what is around it.
+ */
+static struct hfx_error *go_outwards(struct debug_info *debug, Dwarf_Die *die,
+                                     bool *found_ret)
+{
+	const struct debug_scope *scope;
+	struct debug_unit *unit;
+
+	HFX_TRY(debug_follow_all(debug, die, DW_AT_specification, die));
+	HFX_TRY(debug_unit_of(debug, die->cu, &unit));
+	scope = debug_scope_of(unit, die);
+	*found_ret = scope;
+	if (scope)
+		*die = scope->die;
+	return NULL;
+}
+
+static const char *scope_name(Dwarf_Die *scope)
+{
+	const char *name = debug_name(scope);
+
+	if (name[0])
+		return name;
+	return dwarf_tag(scope) == DW_TAG_namespace ? "(anonymous namespace)"
+	                                            : "(anonymous)";
+}
+
 struct hfx_error *debug_qualified_name(struct debug_info *debug, Dwarf_Die *die,
                                        char **ret)
 {
 	HFX_CLEANUP(hfx_free) char *text = NULL;
-	const struct debug_scope *scope;
-	struct debug_unit *unit;
+	Dwarf_Die outer = *die;
+	bool found;
 
-	HFX_TRY(debug_unit_of(debug, die->cu, &unit));
 	HFX_TRY(debug_text_set(&text, "%s", debug_name(die)));
-	for (scope = debug_scope_of(unit, die); scope;
-	     scope = debug_scope_parent(unit, scope)) {
-		Dwarf_Die parent = scope->die;
-		const char *name = debug_name(&parent);
-
-		if (dwarf_tag(&parent) == DW_TAG_lexical_block)
-			continue;
-		if (!name[0])
-			name = dwarf_tag(&parent) == DW_TAG_namespace
-			               ? "(anonymous namespace)"
-			               : "(anonymous)";
-		HFX_TRY(debug_text_set(&text, "%s::%s", name, text));
+	HFX_TRY(go_outwards(debug, &outer, &found));
+	for (int steps = 0; found && steps < MAX_SCOPES; steps++) {
+		if (dwarf_tag(&outer) != DW_TAG_lexical_block)
+			HFX_TRY(debug_text_set(&text, "%s::%s",
+			                       scope_name(&outer), text));
+		HFX_TRY(go_outwards(debug, &outer, &found));
 	}
 	*ret = HFX_TAKE(text);
 	return NULL;
@@ -202,18 +228,61 @@ static struct hfx_error *wrap_array(struct declarator *declarator,
 	return NULL;
 }
 
+/** Qualifiers of what `this` points to. */
+static struct hfx_error *object_qualifiers(struct printer *printer,
+                                           Dwarf_Die *parameter, unsigned *ret)
+{
+	Dwarf_Die type = *parameter;
+	bool is_pointee = false;
+	bool found = true;
+
+	*ret = 0;
+	for (int steps = 0; steps < DEBUG_MAX_CHAIN; steps++) {
+		HFX_TRY(debug_follow(printer->debug, &type, DW_AT_type, &type,
+		                     &found));
+		if (!found)
+			return NULL;
+		if (dwarf_tag(&type) == DW_TAG_pointer_type)
+			is_pointee = true;
+		else if (!qualifier_of(dwarf_tag(&type)))
+			return NULL;
+		else if (is_pointee)
+			*ret |= qualifier_of(dwarf_tag(&type));
+	}
+	return NULL;
+}
+
+/** Append " const" for a method whose object parameter says so. */
+static struct hfx_error *add_object_qualifiers(struct printer *printer,
+                                               Dwarf_Die *method, char **text)
+{
+	unsigned qualifiers;
+	Dwarf_Die child;
+
+	if (printer->is_c || dwarf_child(method, &child) ||
+	    dwarf_tag(&child) != DW_TAG_formal_parameter ||
+	    !debug_flag(&child, DW_AT_artificial))
+		return NULL;
+	HFX_TRY(object_qualifiers(printer, &child, &qualifiers));
+	return debug_text_set(text, "%s%s%s", *text,
+	                      qualifiers & QUALIFIER_CONST ? " const" : "",
+	                      qualifiers & QUALIFIER_VOLATILE ? " volatile"
+	                                                      : "");
+}
+
 static struct hfx_error *wrap_function(struct printer *printer,
                                        struct declarator *declarator,
                                        Dwarf_Die *function)
 {
 	HFX_CLEANUP(hfx_free) char *parameters = NULL;
+	char **text = declarator->text;
 
-	/* A qualified function is a method; that is said at its name. */
+	/* A qualified function is a method: it says so by its parameter. */
 	declarator->qualifiers = 0;
 	HFX_TRY(close_pointer(declarator));
 	HFX_TRY(parameters_text(printer, function, &parameters));
-	return debug_text_set(declarator->text, "%s(%s)", *declarator->text,
-	                      parameters);
+	HFX_TRY(debug_text_set(text, "%s(%s)", *text, parameters));
+	return add_object_qualifiers(printer, function, text);
 }
 
 /** Put the type's name in front: the end of the chain. */
@@ -360,50 +429,23 @@ static bool has_parameters(Dwarf_Die *function)
 	return false;
 }
 
-/** Qualifiers of what `this` points to. */
-static struct hfx_error *object_qualifiers(struct printer *printer,
-                                           Dwarf_Die *parameter, unsigned *ret)
-{
-	Dwarf_Die type = *parameter;
-	bool is_pointee = false;
-	bool found = true;
-
-	*ret = 0;
-	for (int steps = 0; steps < DEBUG_MAX_CHAIN; steps++) {
-		HFX_TRY(debug_follow(printer->debug, &type, DW_AT_type, &type,
-		                     &found));
-		if (!found)
-			return NULL;
-		if (dwarf_tag(&type) == DW_TAG_pointer_type)
-			is_pointee = true;
-		else if (!qualifier_of(dwarf_tag(&type)))
-			return NULL;
-		else if (is_pointee)
-			*ret |= qualifier_of(dwarf_tag(&type));
-	}
-	return NULL;
-}
-
-/** What stands behind a method's parameters: " const", " &". */
+/**
+ * What stands behind a method's parameters: " const", " &".
+ *
+ * @param[in] parameters The DIE that holds the parameters.
+ */
 static struct hfx_error *method_suffix(struct printer *printer,
                                        struct debug_subprogram *function,
-                                       char **ret)
+                                       Dwarf_Die *parameters, char **ret)
 {
-	unsigned qualifiers = 0;
-	Dwarf_Die child;
+	Dwarf_Die *die = &function->declaration;
 
-	if (!printer->is_c &&
-	    dwarf_child(&function->declaration, &child) == 0 &&
-	    dwarf_tag(&child) == DW_TAG_formal_parameter &&
-	    debug_flag(&child, DW_AT_artificial))
-		HFX_TRY(object_qualifiers(printer, &child, &qualifiers));
-	return debug_text_set(
-		ret, "%s%s%s%s", qualifiers & QUALIFIER_CONST ? " const" : "",
-		qualifiers & QUALIFIER_VOLATILE ? " volatile" : "",
-		debug_flag(&function->declaration, DW_AT_reference) ? " &" : "",
-		debug_flag(&function->declaration, DW_AT_rvalue_reference)
-			? " &&"
-			: "");
+	HFX_TRY(debug_text_set(ret, "%s", ""));
+	HFX_TRY(add_object_qualifiers(printer, parameters, ret));
+	return debug_text_set(ret, "%s%s%s", *ret,
+	                      debug_flag(die, DW_AT_reference) ? " &" : "",
+	                      debug_flag(die, DW_AT_rvalue_reference) ? " &&"
+	                                                              : "");
 }
 
 /** Constructors, destructors and conversions declare no type. */
@@ -470,7 +512,7 @@ static struct hfx_error *signature(struct printer *printer,
 
 	if (!has_parameters(&parameters))
 		parameters = function->declaration;
-	HFX_TRY(method_suffix(printer, function, &suffix));
+	HFX_TRY(method_suffix(printer, function, &parameters, &suffix));
 	HFX_TRY(parameters_text(printer, &parameters, &list));
 	HFX_TRY(debug_text_set(signature_ret, "%s(%s)%s", *name_ret, list,
 	                       suffix));

@@ -110,17 +110,26 @@ static bool count_namesakes(Dwarf_Die *die, Dwarf_Die *variable,
 	return false;
 }
 
-/** Put "FUNCTION/INDEX" of a variable in @p scope 's function before @p text.
+/**
+ * Put "FUNCTION/INDEX" of a variable in @p scope 's function before @p text.
+ *
+ * Not the linkage name: abstract instances may have none, and then the text
+ * would change when the function gets inlined everywhere.
  */
-static struct hfx_error *add_function(const struct debug_scope *scope,
+static struct hfx_error *add_function(struct debug_info *debug,
+                                      const struct debug_scope *scope,
                                       Dwarf_Die *variable, char **text)
 {
-	Dwarf_Die function = scope->die;
+	HFX_CLEANUP(hfx_free) char *name = NULL;
+	HFX_CLEANUP(hfx_free) char *signature = NULL;
+	struct debug_subprogram function;
+	Dwarf_Die die = scope->die;
 	size_t index = 0;
 
-	count_namesakes(&function, variable, debug_name(variable), &index);
-	return debug_text_set(text, "%s/%zu/%s", debug_linkage_name(&function),
-	                      index, *text);
+	HFX_TRY(debug_subprogram_get(debug, &die, &function));
+	HFX_TRY(debug_signature(debug, &function, &name, &signature));
+	count_namesakes(&die, variable, debug_name(variable), &index);
+	return debug_text_set(text, "%s/%zu/%s", name, index, *text);
 }
 
 /** Put the namespaces and classes around @p scope, and it, before @p text. */
@@ -138,7 +147,7 @@ static struct hfx_error *add_namespaces(const struct debug_unit *unit,
 	return NULL;
 }
 
-/* A linkage name says its namespaces by itself, so a function ends the path. */
+/* A function is named with its namespaces, so it ends the path. */
 static struct hfx_error *scope_text(struct debug_info *debug, Dwarf_Die *die,
                                     char **text)
 {
@@ -154,7 +163,7 @@ static struct hfx_error *scope_text(struct debug_info *debug, Dwarf_Die *die,
 		Dwarf_Die scope_die = scope->die;
 
 		if (dwarf_tag(&scope_die) == DW_TAG_subprogram)
-			return add_function(scope, die, text);
+			return add_function(debug, scope, die, text);
 	}
 	return add_namespaces(unit, innermost, text);
 }
