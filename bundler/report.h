@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file report.h
+ *
+ * What `hfx-bundle diff` found, as data that the passes fill, and two ways to
+ * print it: for people, and as JSON (docs/diff-json.md).
+ *
+ * Strings are owned by the report; `NULL` stands for an empty one. Lists are
+ * printed in the order in which they were filled.
+ */
+#ifndef HFX_BUNDLER_REPORT_H
+#define HFX_BUNDLER_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "error.h"
+#include "manifest.h"
+
+/** Value of the member "report" of the JSON document. */
+#define REPORT_FORMAT 1
+
+enum report_kind {
+	/** OLD has it and its entry would be redirected. */
+	REPORT_CHANGED,
+	/** Only NEW has it. */
+	REPORT_NEW,
+	/** A piece of another function that is taken along: `foo.cold`. */
+	REPORT_PART,
+	/** Only OLD has it; it stays as it is. */
+	REPORT_REMOVED,
+};
+
+struct report_function {
+	enum report_kind kind;
+	/** For people: demangled in C++. */
+	char *name;
+	/** As in the symbol table. */
+	char *linkage_name;
+	/** Compilation unit. */
+	char *unit;
+	/** "file:line". */
+	char *source;
+	/** Why it is listed: `size 362 -> 389`. */
+	char *reason;
+	/** C declaration. */
+	char *signature;
+	/** In OLD; both 0 for NEW and PART. */
+	uint64_t old_addr;
+	uint64_t old_size;
+	/** In NEW; both 0 for REMOVED. */
+	uint64_t new_addr;
+	uint64_t new_size;
+};
+
+/** Something that makes a bundle unsafe. */
+struct report_refusal {
+	/** Function, object or type that it is about. */
+	char *subject;
+	/** "file:line". */
+	char *source;
+	/** What is wrong; a full stop is added. */
+	char *reason;
+	/** What the user can do, a sentence; likewise. */
+	char *remedy;
+};
+
+/** A function that was left out, as --all, --only and --skip do. */
+struct report_skip {
+	char *name;
+	char *source;
+	char *reason;
+};
+
+struct report_totals {
+	/** Functions of OLD that were compared. */
+	uint64_t functions;
+	/** Instructions of these, in OLD. */
+	uint64_t instructions;
+	uint64_t same;
+	uint64_t changed;
+	uint64_t added;
+	uint64_t removed;
+	uint64_t skipped;
+};
+
+/** OLD or NEW. */
+struct report_input {
+	char *path;
+	struct build_id build_id;
+};
+
+/** Zero-initialized is empty. */
+struct report {
+	struct report_input old_input;
+	struct report_input new_input;
+	struct report_function *functions;
+	size_t num_functions;
+	size_t cap_functions;
+	struct report_refusal *refusals;
+	size_t num_refusals;
+	size_t cap_refusals;
+	/** Each one line. */
+	char **warnings;
+	size_t num_warnings;
+	size_t cap_warnings;
+	struct report_skip *skips;
+	size_t num_skips;
+	size_t cap_skips;
+	struct report_totals totals;
+	/** Bundle that was written; `NULL` for none. */
+	char *bundle_path;
+	/** Of the file, in bytes. */
+	uint64_t bundle_size;
+};
+
+/** Guard and destructor: frees all strings and lists. */
+void report_deinit(struct report *report);
+
+enum report_detail {
+	/** Refusals and totals only. */
+	REPORT_QUIET,
+	/** Also functions, warnings and the bundle. */
+	REPORT_NORMAL,
+	/** Also files, addresses, signatures and what was left out. */
+	REPORT_VERBOSE,
+};
+
+struct report_style {
+	enum report_detail detail;
+	/** Use terminal colours (ECMA-48, SGR). */
+	bool use_color;
+};
+
+/**
+ * Print for people, one line each. Control characters in what is printed become
+ * `?`. The caller asks ferror() of @p out.
+ */
+void report_print(FILE *out, const struct report *report,
+                  const struct report_style *style);
+
+/**
+ * Print everything as one JSON document and a newline. Bytes that are not UTF-8
+ * become `?`.
+ */
+HFX_MUST_CHECK struct hfx_error *report_print_json(FILE *out,
+                                                   const struct report *report);
+
+#endif /* HFX_BUNDLER_REPORT_H */
