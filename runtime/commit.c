@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "commit.h"
+#include "commit_check.h"
+#include "digest.h"
+#include "permission.h"
+#include "proc_status.h"
+#include "step.h"
+#include "stop.h"
+
+/** Largest number of pieces that process_vm_readv() takes (IOV_MAX). */
+#define READ_BATCH 1024
+
+/** Pause between tries: doubles from the first to the second. */
+#define BACKOFF_MIN_US 500
+#define BACKOFF_MAX_US 50000
+
+/** Where a try stands, or has failed. */
+enum stage {
+	STAGE_STOP,
+	STAGE_OPEN,
+	STAGE_READ,
+	STAGE_COMPARE,
+	STAGE_STEP,
+	STAGE_WRITE,
+	STAGE_UNDO,
+	STAGE_DONE,
+};
+
+/** One try to commit. Filled while threads are stopped, put in words later. */
+struct attempt {
+	enum stage stage;
+	int rc;
+	/** Write that failed; in STAGE_COMPARE, its index in `firsts`. */
+	size_t write;
+	/** Thread that did not leave, and where it is. */
+	pid_t tid;
+	uint64_t live_addr;
+	uint64_t pause_ns;
+	uint32_t num_threads;
+	uint32_t num_stepped;
+};
+
+struct commit {
+	pid_t pid;
+	const struct commit_plan *plan;
+	struct commit_check check;
+	struct stop *stop;
+	/** /proc/PID/mem while threads are stopped. */
+	int mem_fd;
+	/** What is in memory at `check.firsts`. */
+	uint8_t (*found)[SITE_SIZE];
+	struct iovec local[READ_BATCH];
+	struct iovec remote[READ_BATCH];
+};
+
+static void commit_destroy(struct commit *commit)
+{
+	if (!commit)
+		return;
+	stop_destroy(commit->stop);
+	commit_check_deinit(&commit->check);
+	free(commit->found);
+	free(commit);
+}
+
+static struct hfx_error *commit_init(struct commit *commit)
+{
+	HFX_TRY(commit_check_init(commit->plan, &commit->check));
+	commit->found =
+		calloc(commit->check.num_firsts, sizeof(*commit->found));
+	if (!commit->found)
+		return hfx_error_no_memory();
+	return stop_create(commit->pid, &commit->stop);
+}
+
+/* ---- While threads are stopped ------------------------------------------ */
+
+/** A thread to reach the memory through: the main thread may have ended. */
+static pid_t any_stopped(struct commit *commit)
+{
+	for (size_t i = 0; i < stop_num_threads(commit->stop); i++)
+		if (stop_thread(commit->stop, i)->state == STOP_STOPPED)
+			return stop_thread(commit->stop, i)->tid;
+	return 0;
+}
+
+/** /proc/PID/mem stays with the memory of before an execve(): open it late. */
+static int open_memory(struct commit *commit)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", any_stopped(commit));
+	commit->mem_fd = open(path, O_RDWR | O_CLOEXEC);
+	return commit->mem_fd < 0 ? -errno : 0;
+}
+
+static const struct commit_write *first_write(const struct commit *commit,
+                                              size_t i)
+{
+	return &commit->plan->writes[commit->check.firsts[i]];
+}
+
+/** Read the places from index @p from on; fewer calls than one for each. */
+static bool read_batch(struct commit *commit, size_t from, size_t count)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct commit_write *write =
+			first_write(commit, from + i);
+
+		commit->local[i] =
+			(struct iovec){commit->found[from + i], write->size};
+		commit->remote[i] = (struct iovec){
+			(void *)(uintptr_t)write->live_addr, write->size};
+		size += write->size;
+	}
+	return process_vm_readv(any_stopped(commit), commit->local, count,
+	                        commit->remote, count, 0) == (ssize_t)size;
+}
+
+static int read_each(struct commit *commit, size_t from, size_t count,
+                     struct attempt *attempt)
+{
+	for (size_t i = from; i < from + count; i++) {
+		const struct commit_write *write = first_write(commit, i);
+
+		if (pread(commit->mem_fd, commit->found[i], write->size,
+		          (off_t)write->live_addr) == (ssize_t)write->size)
+			continue;
+		attempt->write = commit->check.firsts[i];
+		return errno ? -errno : -EIO;
+	}
+	return 0;
+}
+
+static int read_memory(struct commit *commit, struct attempt *attempt)
+{
+	size_t total = commit->check.num_firsts;
+
+	for (size_t from = 0; from < total; from += READ_BATCH) {
+		size_t count =
+			total - from < READ_BATCH ? total - from : READ_BATCH;
+		int rc = 0;
+
+		if (!read_batch(commit, from, count))
+			rc = read_each(commit, from, count, attempt);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int compare_memory(struct commit *commit, struct attempt *attempt)
+{
+	for (size_t i = 0; i < commit->check.num_firsts; i++) {
+		const struct commit_write *write = first_write(commit, i);
+
+		if (!memcmp(commit->found[i], write->before, write->size))
+			continue;
+		attempt->write = i;
+		return -EILSEQ;
+	}
+	return 0;
+}
+
+/** Step threads out of the bytes that change. */
+static int clear_sites(struct commit *commit, struct attempt *attempt)
+{
+	for (size_t i = 0; i < stop_num_threads(commit->stop); i++) {
+		const struct stop_thread *thread = stop_thread(commit->stop, i);
+		int rc;
+
+		if (thread->state != STOP_STOPPED ||
+		    !commit_check_find(&commit->check, thread->regs.rip))
+			continue;
+		attempt->tid = thread->tid;
+		attempt->live_addr = thread->regs.rip;
+		rc = step_out(commit->stop, i, commit->pid, &commit->check);
+		if (rc)
+			return rc;
+		attempt->num_stepped++;
+	}
+	return 0;
+}
+
+/**
+ * Kernels can be told to refuse writes to read-only pages by /proc/PID/mem
+ * (proc_mem.force_override); PTRACE_POKETEXT always may. It writes 8 bytes.
+ */
+static int poke(struct commit *commit, uint64_t live_addr, const uint8_t *bytes,
+                uint32_t size)
+{
+	uint64_t shift = (live_addr & 4095) > 4088 ? SITE_SIZE - size : 0;
+	void *start = (void *)(uintptr_t)(live_addr - shift);
+	pid_t tid = any_stopped(commit);
+	long word;
+
+	errno = 0;
+	word = ptrace(PTRACE_PEEKTEXT, tid, start, NULL);
+	if (errno)
+		return -errno;
+	memcpy((uint8_t *)&word + shift, bytes, size);
+	return ptrace(PTRACE_POKETEXT, tid, start, (void *)word) ? -errno : 0;
+}
+
+/** Each place in one call. */
+static int put(struct commit *commit, const struct commit_write *write,
+               const uint8_t *bytes)
+{
+	if (pwrite(commit->mem_fd, bytes, write->size,
+	           (off_t)write->live_addr) == (ssize_t)write->size)
+		return 0;
+	return poke(commit, write->live_addr, bytes, write->size);
+}
+
+/** Take back the first @p count writes, the last one first. */
+static int undo(struct commit *commit, size_t count)
+{
+	int rc = 0;
+
+	for (size_t i = count; i-- > 0;) {
+		const struct commit_write *write = &commit->plan->writes[i];
+		int one = put(commit, write, write->before);
+
+		rc = one ? one : rc;
+	}
+	return rc;
+}
+
+static int write_memory(struct commit *commit, struct attempt *attempt)
+{
+	for (size_t i = 0; i < commit->plan->num_writes; i++) {
+		const struct commit_write *write = &commit->plan->writes[i];
+		int rc = put(commit, write, write->after);
+
+		if (!rc)
+			continue;
+		attempt->write = i;
+		if (undo(commit, i))
+			attempt->stage = STAGE_UNDO;
+		return rc;
+	}
+	return 0;
+}
+
+/** What is done between stop and release; `attempt->stage` tells how far. */
+static int run_window(struct commit *commit, struct attempt *attempt)
+{
+	int rc = stop_interrupt(commit->stop);
+
+	if (rc)
+		return rc;
+	attempt->num_threads = (uint32_t)stop_num_stopped(commit->stop);
+	attempt->stage = STAGE_OPEN;
+	rc = open_memory(commit);
+	if (rc)
+		return rc;
+	attempt->stage = STAGE_READ;
+	rc = read_memory(commit, attempt);
+	if (rc)
+		return rc;
+	attempt->stage = STAGE_COMPARE;
+	rc = compare_memory(commit, attempt);
+	if (rc)
+		return rc;
+	attempt->stage = STAGE_STEP;
+	rc = clear_sites(commit, attempt);
+	if (rc)
+		return rc;
+	attempt->stage = STAGE_WRITE;
+	rc = write_memory(commit, attempt);
+	if (rc)
+		return rc;
+	attempt->stage = STAGE_DONE;
+	return 0;
+}
+
+/* ---- Before and after --------------------------------------------------- */
+
+static struct hfx_error *try_once(struct commit *commit,
+                                  struct attempt *attempt)
+{
+	uint64_t start_ns;
+
+	*attempt = (struct attempt){.stage = STAGE_STOP};
+	commit->mem_fd = -1;
+	HFX_TRY(stop_seize(commit->stop));
+	start_ns = stop_now_ns();
+	stop_set_deadline(commit->stop,
+	                  start_ns + commit->plan->max_pause_us * 1000ull);
+	attempt->rc = run_window(commit, attempt);
+	stop_release(commit->stop);
+	attempt->pause_ns = stop_now_ns() - start_ns;
+	hfx_close(&commit->mem_fd);
+	return NULL;
+}
+
+static bool may_try_again(const struct attempt *attempt)
+{
+	return (attempt->stage == STAGE_STOP && attempt->rc == -ETIMEDOUT) ||
+	       (attempt->stage == STAGE_STEP &&
+	        (attempt->rc == -ETIMEDOUT || attempt->rc == -EAGAIN));
+}
+
+static struct hfx_error *mismatch_error(const struct commit *commit,
+                                        const struct attempt *attempt)
+{
+	const struct commit_write *write = first_write(commit, attempt->write);
+	char expected[2 * SITE_SIZE + 1];
+	char found[2 * SITE_SIZE + 1];
+
+	hex_encode(write->before, write->size, expected);
+	hex_encode(commit->found[attempt->write], write->size, found);
+	return hfx_error_create(HFX_ERROR_CODE_MISMATCH,
+	                        "process %d has the bytes %s at 0x%" PRIx64
+	                        ", expected are %s",
+	                        commit->pid, found, write->live_addr, expected);
+}
+
+static struct hfx_error *not_quiescent_error(const struct commit *commit,
+                                             const struct attempt *attempt)
+{
+	struct proc_status status = {.name = "?"};
+
+	(void)proc_status_read(commit->pid, attempt->tid, &status);
+	return hfx_error_create(
+		HFX_ERROR_NOT_QUIESCENT,
+		"thread %d (%s) of process %d stays at 0x%" PRIx64
+		", inside the first bytes of a function to be redirected; try "
+		"again later",
+		attempt->tid, status.name, commit->pid, attempt->live_addr);
+}
+
+static struct hfx_error *write_error(const struct commit *commit,
+                                     const struct attempt *attempt)
+{
+	const struct commit_write *write =
+		&commit->plan->writes[attempt->write];
+
+	if (attempt->stage == STAGE_UNDO)
+		return hfx_error_create(
+			HFX_ERROR_POISONED,
+			"writing to process %d at 0x%" PRIx64 " failed (%s), "
+			"and so did undoing the writes before it; replace the "
+			"process",
+			commit->pid, write->live_addr, strerror(-attempt->rc));
+	return hfx_error_os(-attempt->rc,
+	                    "write %u bytes at 0x%" PRIx64 " of process %d",
+	                    write->size, write->live_addr, commit->pid);
+}
+
+static struct hfx_error *attempt_error(const struct commit *commit,
+                                       const struct attempt *attempt)
+{
+	if (attempt->rc == -ESRCH)
+		return hfx_error_create(HFX_ERROR_NO_PROCESS,
+		                        "process %d has ended", commit->pid);
+	switch (attempt->stage) {
+	case STAGE_STOP:
+		if (attempt->rc == -ETIMEDOUT)
+			return stop_timeout_error(commit->stop);
+		return hfx_error_os(-attempt->rc,
+		                    "stop the threads of process %d",
+		                    commit->pid);
+	case STAGE_OPEN:
+		return permission_error(commit->pid, commit->pid, -attempt->rc);
+	case STAGE_COMPARE:
+		return mismatch_error(commit, attempt);
+	case STAGE_STEP:
+		return not_quiescent_error(commit, attempt);
+	case STAGE_WRITE:
+	case STAGE_UNDO:
+		return write_error(commit, attempt);
+	case STAGE_READ:
+	case STAGE_DONE:
+		break;
+	}
+	return hfx_error_os(-attempt->rc, "read process %d at 0x%" PRIx64,
+	                    commit->pid,
+	                    commit->plan->writes[attempt->write].live_addr);
+}
+
+static void back_off(uint32_t try_number)
+{
+	uint32_t shift = try_number < 7 ? try_number : 7;
+	uint32_t us = BACKOFF_MIN_US << shift;
+
+	usleep(us < BACKOFF_MAX_US ? us : BACKOFF_MAX_US);
+}
+
+/** Try until it works, cannot work, or the time is over. */
+static struct hfx_error *run(struct commit *commit, struct attempt *attempt,
+                             uint32_t *num_tries)
+{
+	uint64_t end_ns = stop_now_ns() + commit->plan->timeout_ms * 1000000ull;
+
+	for (*num_tries = 1;; ++*num_tries) {
+		HFX_TRY(try_once(commit, attempt));
+		if (attempt->stage == STAGE_DONE)
+			return NULL;
+		if (!may_try_again(attempt) || stop_now_ns() >= end_ns)
+			return attempt_error(commit, attempt);
+		back_off(*num_tries - 1);
+	}
+}
+
+struct hfx_error *commit_execute(pid_t pid, const struct commit_plan *plan,
+                                 struct commit_result *ret)
+{
+	struct commit *commit = calloc(1, sizeof(*commit));
+	struct attempt attempt;
+	struct hfx_error *err;
+	uint32_t num_tries;
+
+	if (!commit)
+		return hfx_error_no_memory();
+	commit->pid = pid;
+	commit->plan = plan;
+	err = commit_init(commit);
+	if (!err)
+		err = run(commit, &attempt, &num_tries);
+	commit_destroy(commit);
+	if (err)
+		return err;
+	*ret = (struct commit_result){
+		.pause_ns = attempt.pause_ns,
+		.num_threads = attempt.num_threads,
+		.num_tries = num_tries,
+		.num_stepped = attempt.num_stepped,
+	};
+	return NULL;
+}

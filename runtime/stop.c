@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: MIT */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "array.h"
+#include "cleanup.h"
+#include "permission.h"
+#include "proc_status.h"
+#include "stop.h"
+
+/* Results that the kernel keeps to itself (include/linux/errno.h). */
+#define KERNEL_ERESTARTNOHAND 514
+
+/** Wakes a wait that has gone on past the deadline, again and again. */
+#define TICK_NS 1000000
+
+/** How long stop_destroy() waits for threads that have not stopped yet. */
+#define LAST_WAIT_NS 20000000
+
+#define SEIZE_OPTIONS (PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD)
+
+/** Passes over the list of threads, each with new ones, before giving up. */
+#define MAX_SEIZE_PASSES 1000
+
+struct stop {
+	pid_t pid;
+	/** /proc/PID/task: also tells a reused pid. */
+	int task_fd;
+	/** Tracing thread: as TracerPid shows it. */
+	pid_t tracer_tid;
+	struct stop_thread *threads;
+	size_t num_threads;
+	size_t cap_threads;
+	uint64_t deadline_ns;
+	/** Place in `threads` where the next one of the list is expected. */
+	size_t expected;
+	bool has_timer;
+	timer_t timer;
+	struct sigaction saved_action;
+	sigset_t saved_mask;
+	char entries[32768] __attribute__((__aligned__(8)));
+};
+
+uint64_t stop_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+bool stop_deadline_passed(const struct stop *stop)
+{
+	return stop_now_ns() >= stop->deadline_ns;
+}
+
+size_t stop_num_threads(const struct stop *stop)
+{
+	return stop->num_threads;
+}
+
+struct stop_thread *stop_thread(struct stop *stop, size_t index)
+{
+	return &stop->threads[index];
+}
+
+size_t stop_num_stopped(const struct stop *stop)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < stop->num_threads; i++)
+		count += stop->threads[i].state == STOP_STOPPED;
+	return count;
+}
+
+/* ---- The timer that ends waits ------------------------------------------ */
+
+static void on_tick(int signal)
+{
+	(void)signal;
+}
+
+/**
+ * Waits block, so that the tracer takes no time from the threads it waits for.
+ * A tick makes them return EINTR; it repeats, since one that comes just before
+ * the wait does not.
+ */
+static struct hfx_error *start_timer(struct stop *stop)
+{
+	struct sigaction action = {.sa_handler = on_tick};
+	struct sigevent event = {
+		.sigev_notify = SIGEV_THREAD_ID,
+		.sigev_signo = SIGALRM,
+		._sigev_un._tid = stop->tracer_tid,
+	};
+	sigset_t alarm_set;
+
+	if (timer_create(CLOCK_MONOTONIC, &event, &stop->timer))
+		return hfx_error_os(errno, "create a timer");
+	sigaction(SIGALRM, &action, &stop->saved_action);
+	sigemptyset(&alarm_set);
+	sigaddset(&alarm_set, SIGALRM);
+	pthread_sigmask(SIG_UNBLOCK, &alarm_set, &stop->saved_mask);
+	stop->has_timer = true;
+	return NULL;
+}
+
+static void end_timer(struct stop *stop)
+{
+	if (!stop->has_timer)
+		return;
+	timer_delete(stop->timer);
+	pthread_sigmask(SIG_SETMASK, &stop->saved_mask, NULL);
+	sigaction(SIGALRM, &stop->saved_action, NULL);
+}
+
+void stop_set_deadline(struct stop *stop, uint64_t deadline_ns)
+{
+	struct itimerspec when = {
+		.it_value = {.tv_sec = (time_t)(deadline_ns / 1000000000u),
+	                     .tv_nsec = (long)(deadline_ns % 1000000000u)},
+		.it_interval = {.tv_nsec = TICK_NS},
+	};
+
+	stop->deadline_ns = deadline_ns;
+	timer_settime(stop->timer, TIMER_ABSTIME, &when, NULL);
+}
+
+static void disarm(struct stop *stop)
+{
+	struct itimerspec never = {0};
+
+	timer_settime(stop->timer, 0, &never, NULL);
+}
+
+/* ---- Finding threads ---------------------------------------------------- */
+
+struct hfx_error *stop_create(pid_t pid, struct stop **ret)
+{
+	struct stop *stop = calloc(1, sizeof(*stop));
+	struct hfx_error *err;
+	char path[32];
+
+	if (!stop)
+		return hfx_error_no_memory();
+	stop->pid = pid;
+	stop->tracer_tid = gettid();
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	stop->task_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (stop->task_fd < 0)
+		err = permission_error(pid, pid, errno);
+	else
+		err = start_timer(stop);
+	if (err) {
+		stop_destroy(stop);
+		return err;
+	}
+	*ret = stop;
+	return NULL;
+}
+
+/** The list and `threads` have mostly the same order, so one look is enough. */
+static bool is_known(struct stop *stop, pid_t tid)
+{
+	if (stop->expected < stop->num_threads &&
+	    stop->threads[stop->expected].tid == tid) {
+		stop->expected++;
+		return true;
+	}
+	for (size_t i = 0; i < stop->num_threads; i++) {
+		if (stop->threads[i].tid == tid) {
+			stop->expected = i + 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int add_thread(struct stop *stop, pid_t tid)
+{
+	struct stop_thread thread = {.tid = tid};
+
+	return HFX_ARRAY_PUSH(stop, threads, thread) ? 0 : -ENOMEM;
+}
+
+/**
+ * Trace a thread.
+ *
+ * @return 0 (also if it has ended), or -errno of a thread that could not be.
+ */
+static int seize_thread(struct stop *stop, pid_t tid, unsigned long options)
+{
+	struct proc_status status;
+	int error_number;
+
+	if (!ptrace(PTRACE_SEIZE, tid, NULL, options))
+		return add_thread(stop, tid);
+	error_number = errno;
+	if (error_number == ESRCH ||
+	    proc_status_read(stop->pid, tid, &status) == -ESRCH)
+		return 0;
+	if (status.state == 'Z' || status.state == 'X')
+		return 0;
+	if (status.tracer_pid == stop->tracer_tid)
+		return add_thread(stop, tid);
+	return -error_number;
+}
+
+/** Call seize_thread() for those of one buffer of the list that are new. */
+static int seize_entries(struct stop *stop, size_t size, pid_t *failed_tid)
+{
+	for (size_t off = 0; off < size;) {
+		const struct dirent64 *entry =
+			(const struct dirent64 *)(stop->entries + off);
+		pid_t tid = atoi(entry->d_name);
+		int rc;
+
+		off += entry->d_reclen;
+		if (tid <= 0 || is_known(stop, tid))
+			continue;
+		*failed_tid = tid;
+		rc = seize_thread(stop, tid, SEIZE_OPTIONS);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/**
+ * One pass over the list of threads. Uses the system call and a buffer of its
+ * own, since it also runs while threads stand still.
+ */
+static int seize_pass(struct stop *stop, pid_t *failed_tid)
+{
+	stop->expected = 0;
+	lseek(stop->task_fd, 0, SEEK_SET);
+	for (;;) {
+		long size = syscall(SYS_getdents64, stop->task_fd,
+		                    stop->entries, sizeof(stop->entries));
+		int rc;
+
+		if (size < 0)
+			return errno == ENOENT ? -ESRCH : -errno;
+		if (!size)
+			return 0;
+		rc = seize_entries(stop, (size_t)size, failed_tid);
+		if (rc)
+			return rc;
+	}
+}
+
+struct hfx_error *stop_seize(struct stop *stop)
+{
+	for (int pass = 0; pass < MAX_SEIZE_PASSES; pass++) {
+		size_t before = stop->num_threads;
+		pid_t failed_tid = stop->pid;
+		int rc = seize_pass(stop, &failed_tid);
+
+		if (rc == -ENOMEM)
+			return hfx_error_no_memory();
+		if (rc)
+			return permission_error(stop->pid, failed_tid, -rc);
+		if (stop->num_threads == before)
+			break;
+	}
+	if (!stop->num_threads)
+		return hfx_error_create(HFX_ERROR_NO_PROCESS,
+		                        "process %d has ended", stop->pid);
+	return NULL;
+}
+
+struct hfx_error *stop_seize_one(struct stop *stop, pid_t tid,
+                                 unsigned long options,
+                                 struct stop_thread **ret)
+{
+	size_t before = stop->num_threads;
+	int rc = seize_thread(stop, tid, options | PTRACE_O_TRACESYSGOOD);
+
+	if (rc == -ENOMEM)
+		return hfx_error_no_memory();
+	if (rc)
+		return permission_error(stop->pid, tid, -rc);
+	*ret = stop->num_threads > before ? &stop->threads[before] : NULL;
+	return NULL;
+}
+
+/* ---- Stopping ----------------------------------------------------------- */
+
+/**
+ * Whether a system call that failed with EINTR has done nothing yet, so that it
+ * can be made again. (close() has, for example.)
+ */
+static bool is_repeatable(uint64_t number)
+{
+	switch (number) {
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+	case SYS_epoll_pwait2:
+	case SYS_semop:
+	case SYS_semtimedop:
+	case SYS_rt_sigtimedwait:
+	case SYS_io_getevents:
+	case SYS_io_pgetevents:
+	case SYS_io_uring_enter:
+	case SYS_read:
+	case SYS_readv:
+	case SYS_write:
+	case SYS_writev:
+	case SYS_accept:
+	case SYS_accept4:
+	case SYS_recvfrom:
+	case SYS_recvmsg:
+	case SYS_recvmmsg:
+	case SYS_sendto:
+	case SYS_sendmsg:
+	case SYS_sendmmsg:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/**
+ * Read the registers. EINTR that our interrupt has caused becomes
+ * ERESTARTNOHAND, which the kernel turns back into EINTR if a signal handler
+ * runs next, and else makes the call again: as if we had not been there.
+ */
+static int read_regs(struct stop_thread *thread)
+{
+	struct user_regs_struct *regs = &thread->regs;
+
+	if (ptrace(PTRACE_GETREGS, thread->tid, NULL, regs))
+		return -errno;
+	if (thread->reason == STOP_BY_SYSCALL ||
+	    regs->rax != (uint64_t)-EINTR || !is_repeatable(regs->orig_rax))
+		return 0;
+	regs->rax = (uint64_t)-KERNEL_ERESTARTNOHAND;
+	return ptrace(PTRACE_SETREGS, thread->tid, NULL, regs) ? -errno : 0;
+}
+
+/** A new thread that the kernel has attached: its own stop is yet to come. */
+static int add_cloned(struct stop *stop, pid_t tid)
+{
+	unsigned long cloned;
+
+	if (ptrace(PTRACE_GETEVENTMSG, tid, NULL, &cloned))
+		return 0;
+	for (size_t i = 0; i < stop->num_threads; i++)
+		if (stop->threads[i].tid == (pid_t)cloned)
+			return 0;
+	return add_thread(stop, (pid_t)cloned);
+}
+
+/** @param[in] status Signal and event, as in siginfo's si_status. */
+static void note_reason(struct stop_thread *thread, int status)
+{
+	thread->state = STOP_STOPPED;
+	thread->signal = 0;
+	if (status >> 8) {
+		thread->reason = STOP_BY_EVENT;
+	} else if (status == (SIGTRAP | 0x80)) {
+		thread->reason = STOP_BY_SYSCALL;
+	} else {
+		thread->reason = STOP_BY_SIGNAL;
+		thread->signal = status;
+	}
+}
+
+static void note_end(struct stop_thread *thread)
+{
+	/* Else the zombie stays, and holds up an execve() of the process. */
+	(void)waitpid(thread->tid, NULL, __WALL | WNOHANG);
+	thread->state = STOP_GONE;
+}
+
+/** @return As waitid(), with -errno. */
+static int look(const struct stop *stop, pid_t tid, siginfo_t *info)
+{
+	for (;;) {
+		info->si_pid = 0;
+		if (!waitid(P_PID, (id_t)tid, info,
+		            WSTOPPED | WEXITED | WNOWAIT | __WALL))
+			return 0;
+		if (errno != EINTR)
+			return -errno;
+		if (stop_deadline_passed(stop))
+			return -ETIMEDOUT;
+	}
+}
+
+int stop_wait(struct stop *stop, struct stop_thread *thread)
+{
+	pid_t tid = thread->tid;
+	siginfo_t info;
+	int rc = look(stop, tid, &info);
+
+	if (rc == -ECHILD) {
+		thread->state = STOP_GONE;
+		return 0;
+	}
+	if (rc)
+		return rc;
+	if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {
+		note_end(thread);
+		return 0;
+	}
+	note_reason(thread, info.si_status);
+	rc = read_regs(thread);
+	if (rc == -ESRCH) {
+		thread->state = STOP_GONE;
+		return 0;
+	}
+	/* May move `thread`: keep it last. */
+	if (!rc && info.si_status >> 8 == PTRACE_EVENT_CLONE)
+		rc = add_cloned(stop, tid);
+	return rc;
+}
+
+int stop_interrupt_one(struct stop_thread *thread)
+{
+	if (!ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL))
+		return 0;
+	return errno == ESRCH ? 0 : -errno;
+}
+
+/** Stop the threads from index @p first on. */
+static int interrupt_from(struct stop *stop, size_t first)
+{
+	for (size_t i = first; i < stop->num_threads; i++) {
+		int rc = stop_interrupt_one(&stop->threads[i]);
+
+		if (rc)
+			return rc;
+	}
+	for (size_t i = first; i < stop->num_threads; i++) {
+		int rc = stop_wait(stop, &stop->threads[i]);
+
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/**
+ * The pass after all have stopped is what makes it sure: a thread that starts
+ * while others end can be missing from the list before.
+ */
+int stop_interrupt(struct stop *stop)
+{
+	size_t first = 0;
+
+	while (first < stop->num_threads) {
+		pid_t failed_tid;
+		int rc = interrupt_from(stop, first);
+
+		if (rc)
+			return rc;
+		first = stop->num_threads;
+		rc = seize_pass(stop, &failed_tid);
+		if (rc)
+			return rc;
+	}
+	return stop_num_stopped(stop) ? 0 : -ESRCH;
+}
+
+int stop_resume(struct stop_thread *thread, int request, int signal)
+{
+	thread->state = STOP_RUNNING;
+	thread->signal = 0;
+	if (!ptrace((enum __ptrace_request)request, thread->tid, NULL,
+	            (unsigned long)signal))
+		return 0;
+	if (errno != ESRCH)
+		return -errno;
+	thread->state = STOP_GONE;
+	return 0;
+}
+
+/** Try to let go; a thread that has stopped since has its signal looked up. */
+static bool release_thread(struct stop_thread *thread)
+{
+	siginfo_t info = {0};
+
+	if (thread->state == STOP_RUNNING) {
+		if (waitid(P_PID, (id_t)thread->tid, &info,
+		           WSTOPPED | WEXITED | WNOWAIT | WNOHANG | __WALL))
+			return true;
+		if (!info.si_pid)
+			return false;
+		note_reason(thread, info.si_status);
+		if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED)
+			note_end(thread);
+		else
+			(void)read_regs(thread);
+	}
+	if (thread->state == STOP_STOPPED)
+		ptrace(PTRACE_DETACH, thread->tid, NULL,
+		       (unsigned long)thread->signal);
+	return true;
+}
+
+void stop_release(struct stop *stop)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < stop->num_threads; i++)
+		if (!release_thread(&stop->threads[i]))
+			stop->threads[left++] = stop->threads[i];
+	stop->num_threads = left;
+	if (stop->has_timer)
+		disarm(stop);
+}
+
+/**
+ * Threads that are still traced run, and the kernel detaches only what stands
+ * still: stop them for a moment.
+ */
+static void release_running(struct stop *stop)
+{
+	if (!stop->num_threads)
+		return;
+	stop_set_deadline(stop, stop_now_ns() + LAST_WAIT_NS);
+	(void)interrupt_from(stop, 0);
+	stop_release(stop);
+}
+
+void stop_destroy(struct stop *stop)
+{
+	if (!stop)
+		return;
+	stop_release(stop);
+	release_running(stop);
+	end_timer(stop);
+	hfx_close(&stop->task_fd);
+	free(stop->threads);
+	free(stop);
+}
+
+/** Kernel function that the thread waits in; empty if that is not told. */
+static void read_wchan(pid_t pid, pid_t tid, char *text, size_t size)
+{
+	HFX_CLEANUP(hfx_close) int fd = -1;
+	char path[64];
+	ssize_t got;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/wchan", pid, tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	got = fd < 0 ? 0 : read(fd, text, size - 1);
+	text[got > 0 ? got : 0] = '\0';
+	if (!strcmp(text, "0"))
+		text[0] = '\0';
+}
+
+struct hfx_error *stop_timeout_error(const struct stop *stop)
+{
+	for (size_t i = 0; i < stop->num_threads; i++) {
+		struct proc_status status;
+		pid_t tid = stop->threads[i].tid;
+		char wchan[64];
+
+		if (stop->threads[i].state != STOP_RUNNING ||
+		    proc_status_read(stop->pid, tid, &status))
+			continue;
+		read_wchan(stop->pid, tid, wchan, sizeof(wchan));
+		return hfx_error_create(
+			HFX_ERROR_STOP,
+			"thread %d (%s) of process %d did not stop in time: "
+			"state %c%s%s; try again later",
+			tid, status.name, stop->pid, status.state,
+			*wchan ? ", in the kernel's " : "", wchan);
+	}
+	return hfx_error_create(HFX_ERROR_STOP,
+	                        "process %d did not stop in time", stop->pid);
+}
