@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bundle.h"
+#include "cleanup.h"
+#include "hfx_cli.h"
+#include "target.h"
+
+static const char help[] =
+	"Usage: hfx apply [OPTION...] PID FIX.hfx\n"
+	"Apply a bundle to a running process. Either all of it is applied, or\n"
+	"the process runs on as it was.\n"
+	"\n"
+	"      --dry-run     do everything but stop threads and redirect code\n"
+	"      --timeout MS  keep trying for so long to find the threads "
+        "outside\n"
+	"                    of the code that is redirected (default 1000)\n"
+	"  -q, --quiet       print errors only\n"
+	"  -v, --verbose     print each function\n"
+	"      --help        show this help\n";
+
+struct apply_options {
+	struct engine_options engine;
+	bool quiet;
+	bool verbose;
+	bool help;
+	pid_t pid;
+	const char *path;
+};
+
+static const struct option long_options[] = {
+	{"dry-run", no_argument, NULL, 'n'},
+	{"timeout", required_argument, NULL, 't'},
+	{"quiet", no_argument, NULL, 'q'},
+	{"verbose", no_argument, NULL, 'v'},
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
+static int parse_option(int option, const char *text,
+                        struct apply_options *options)
+{
+	switch (option) {
+	case 'n':
+		options->engine.dry_run = true;
+		return 0;
+	case 't':
+		if (parse_number(optarg, 3600000, &options->engine.timeout_ms))
+			return 0;
+		return output_usage("apply",
+		                    "--timeout is a number of milliseconds "
+		                    "from 1 to 3600000, not '%s'",
+		                    optarg);
+	case 'q':
+		options->quiet = true;
+		return 0;
+	case 'v':
+		options->verbose = true;
+		return 0;
+	case 'h':
+		options->help = true;
+		return 0;
+	default:
+		return output_usage("apply",
+		                    "unknown or incomplete option '%s'", text);
+	}
+}
+
+static int parse(int argc, char **argv, struct apply_options *options)
+{
+	uint32_t pid;
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, "qvh", long_options, NULL)) !=
+	       -1) {
+		int code = parse_option(option, argv[optind - 1], options);
+
+		if (code)
+			return code;
+	}
+	if (options->help)
+		return 0;
+	if (argc - optind != 2)
+		return output_usage("apply",
+		                    "apply takes a process id and a bundle");
+	if (!parse_number(argv[optind], INT_MAX, &pid))
+		return output_usage("apply", "'%s' is no process id",
+		                    argv[optind]);
+	options->pid = (pid_t)pid;
+	options->path = argv[optind + 1];
+	return 0;
+}
+
+static size_t count_changed(const struct manifest *manifest)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < manifest->num_modules; i++) {
+		const struct manifest_module *module = &manifest->modules[i];
+
+		for (size_t j = 0; j < module->num_functions; j++)
+			count += module->functions[j].kind ==
+			         MANIFEST_FUNCTION_CHANGED;
+	}
+	return count;
+}
+
+static void print_functions(const struct manifest_module *module)
+{
+	for (size_t i = 0; i < module->num_functions; i++) {
+		const struct manifest_function *function =
+			&module->functions[i];
+
+		if (function->kind == MANIFEST_FUNCTION_PART)
+			continue;
+		printf("  %s ", function->kind == MANIFEST_FUNCTION_NEW
+		                        ? "new     "
+		                        : "replaced");
+		output_text(stdout, function->name, 0);
+		fputs("  ", stdout);
+		output_text(stdout, function->source, 0);
+		fputc('\n', stdout);
+	}
+}
+
+static void print_warnings(const struct manifest *manifest)
+{
+	for (size_t i = 0; i < manifest->num_modules; i++) {
+		const struct manifest_module *module = &manifest->modules[i];
+
+		for (size_t j = 0; j < module->num_warnings; j++) {
+			fputs("hfx: warning: ", stderr);
+			output_text(stderr, module->warnings[j], 0);
+			fputc('\n', stderr);
+		}
+	}
+}
+
+static void print_result(const struct apply_options *options,
+                         const struct manifest *manifest,
+                         const struct commit_result *result)
+{
+	size_t count = count_changed(manifest);
+
+	fputs(options->engine.dry_run ? "would apply " : "applied ", stdout);
+	output_text(stdout, manifest->name, 0);
+	printf(" (%zu function%s) to", count, count == 1 ? "" : "s");
+	output_process(stdout, options->pid);
+	if (options->engine.dry_run)
+		fputc('\n', stdout);
+	else
+		output_stop(stdout, result, options->verbose);
+	for (size_t i = 0; options->verbose && i < manifest->num_modules; i++)
+		print_functions(&manifest->modules[i]);
+}
+
+static struct hfx_error *apply(const struct apply_options *options,
+                               const struct bundle *bundle,
+                               struct commit_result *result)
+{
+	struct target *target;
+	struct hfx_error *err;
+
+	HFX_TRY(target_create_ptrace(options->pid, &target));
+	err = engine_apply(target, bundle, &options->engine, result);
+	target_destroy(target);
+	return err;
+}
+
+int hfx_apply_main(int argc, char **argv)
+{
+	struct apply_options options = {0};
+	struct commit_result result = {0};
+	struct bundle *bundle = NULL;
+	struct hfx_error *err;
+	int code = parse(argc, argv, &options);
+
+	if (code)
+		return code;
+	if (options.help) {
+		fputs(help, stdout);
+		return HFX_EXIT_DONE;
+	}
+	err = bundle_read(options.path, &bundle);
+	if (err)
+		return output_error(err, HFX_EXIT_USAGE);
+	if (!options.quiet)
+		print_warnings(bundle->manifest);
+	err = apply(&options, bundle, &result);
+	if (!err && !options.quiet)
+		print_result(&options, bundle->manifest, &result);
+	bundle_destroy(bundle);
+	return err ? output_error(err, HFX_EXIT_FAILED) : HFX_EXIT_DONE;
+}

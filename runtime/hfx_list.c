@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include <getopt.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "digest.h"
+#include "hfx_cli.h"
+#include "proc_status.h"
+#include "target.h"
+
+/** Digits of an id that the table shows. */
+#define SHORT_ID 12
+
+static const char help[] =
+	"Usage: hfx list [--json] PID\n"
+	"List the patches in a process, applied and reverted, oldest first.\n"
+	"\n"
+	"      --json  print a JSON document (docs/hfx-json.md)\n"
+	"      --help  show this help\n";
+
+static const char *state_name(enum record_state state)
+{
+	switch (state) {
+	case RECORD_PREPARED:
+		return "prepared";
+	case RECORD_COMMITTING:
+		return "committing";
+	case RECORD_APPLIED:
+		return "applied";
+	case RECORD_REVERTING:
+		return "reverting";
+	case RECORD_REVERTED:
+		return "reverted";
+	}
+	return "unknown";
+}
+
+/* ---- Table ----------------------------------------------------------------
+ */
+
+static int text_width(const char *text, int least)
+{
+	HFX_CLEANUP(hfx_free) char *escaped = output_escape(text);
+	int width = escaped ? (int)strlen(escaped) : 0;
+
+	return width > least ? width : least;
+}
+
+static void format_time(uint64_t ns, char *text, size_t size)
+{
+	time_t seconds = (time_t)(ns / 1000000000u);
+	struct tm local;
+
+	if (!ns || !localtime_r(&seconds, &local) ||
+	    !strftime(text, size, "%F %T", &local))
+		snprintf(text, size, "-");
+}
+
+static void print_row(const struct engine_patch *patch, int name_width,
+                      int version_width)
+{
+	char id[2 * DIGEST_SIZE + 1];
+	char applied[32];
+	char pause[32];
+
+	hex_encode(patch->id.bytes, DIGEST_SIZE, id);
+	format_time(patch->applied_ns, applied, sizeof(applied));
+	output_duration(patch->pause_ns, pause, sizeof(pause));
+	output_text(stdout, patch->name, name_width);
+	fputs("  ", stdout);
+	output_text(stdout, *patch->version ? patch->version : "-",
+	            version_width);
+	printf("  %.*s  %-10s  %-19s  %8s  %9zu\n", SHORT_ID, id,
+	       state_name(patch->state), applied, pause, patch->num_functions);
+}
+
+static void print_table(pid_t pid, const struct engine_patches *patches)
+{
+	int name_width = 4;
+	int version_width = 7;
+
+	if (!patches->num_patches) {
+		fputs("no patches in", stdout);
+		output_process(stdout, pid);
+		fputc('\n', stdout);
+		return;
+	}
+	for (size_t i = 0; i < patches->num_patches; i++) {
+		const struct engine_patch *patch = &patches->patches[i];
+
+		name_width = text_width(patch->name, name_width);
+		version_width = text_width(patch->version, version_width);
+	}
+	printf("%-*s  %-*s  %-12s  %-10s  %-19s  %8s  %9s\n", name_width,
+	       "NAME", version_width, "VERSION", "ID", "STATE", "APPLIED",
+	       "PAUSE", "FUNCTIONS");
+	for (size_t i = 0; i < patches->num_patches; i++)
+		print_row(&patches->patches[i], name_width, version_width);
+}
+
+/* ---- JSON -----------------------------------------------------------------
+ */
+
+/** Strings of a process need not be UTF-8, those of JSON must. */
+static json_t *json_text(const char *text)
+{
+	json_t *value = json_string(text);
+	HFX_CLEANUP(hfx_free)
+	char *escaped = value ? NULL : output_escape(text);
+
+	return value ? value : json_string(escaped ? escaped : "");
+}
+
+static json_t *json_hex(const uint8_t *bytes, size_t size)
+{
+	char text[2 * BUILD_ID_MAX + 1];
+
+	hex_encode(bytes, size, text);
+	return json_string(text);
+}
+
+static json_t *json_count(uint64_t number)
+{
+	return json_integer((json_int_t)number);
+}
+
+static json_t *json_functions(const struct engine_patch *patch)
+{
+	json_t *functions = json_array();
+
+	for (size_t i = 0; i < patch->num_functions; i++) {
+		const struct record_function *function = &patch->functions[i];
+
+		json_array_append_new(
+			functions,
+			json_pack("{so so so so so}", "name",
+		                  json_text(patch->function_names[i]),
+		                  "old_address",
+		                  json_count(function->old_live_addr),
+		                  "old_size", json_count(function->old_size),
+		                  "new_address",
+		                  json_count(function->new_live_addr),
+		                  "new_size", json_count(function->new_size)));
+	}
+	return functions;
+}
+
+static json_t *json_patch(const struct engine_patch *patch)
+{
+	return json_pack("{so so so so so so ss so so so so so so so so so}",
+	                 "name", json_text(patch->name), "version",
+	                 json_text(patch->version), "description",
+	                 json_text(patch->description), "id",
+	                 json_hex(patch->id.bytes, DIGEST_SIZE), "module",
+	                 json_text(patch->module_name), "build_id",
+	                 json_hex(patch->build_id.bytes, patch->build_id.size),
+	                 "state", state_name(patch->state), "sequence",
+	                 json_count(patch->sequence), "applied_ns",
+	                 json_count(patch->applied_ns), "pause_ns",
+	                 json_count(patch->pause_ns), "region_address",
+	                 json_count(patch->region_addr), "region_size",
+	                 json_count(patch->region_size), "image_bias",
+	                 json_count(patch->image_bias), "module_bias",
+	                 json_count(patch->module_bias), "num_sites",
+	                 json_count(patch->num_sites), "functions",
+	                 json_functions(patch));
+}
+
+static int print_json(pid_t pid, const struct engine_patches *patches)
+{
+	struct proc_status status = {0};
+	json_t *list = json_array();
+	json_t *document;
+	int rc;
+
+	(void)proc_status_read(pid, pid, &status);
+	for (size_t i = 0; i < patches->num_patches; i++)
+		json_array_append_new(list, json_patch(&patches->patches[i]));
+	document =
+		json_pack("{si si so so}", "format", 1, "pid", (int)pid,
+	                  "process", json_text(status.name), "patches", list);
+	rc = document ? json_dumpf(document, stdout, JSON_INDENT(2)) : -1;
+	json_decref(document);
+	if (rc)
+		return output_error(hfx_error_no_memory(), HFX_EXIT_FAILED);
+	putchar('\n');
+	return HFX_EXIT_DONE;
+}
+
+/* ---- The command ----------------------------------------------------------
+ */
+
+static const struct option long_options[] = {
+	{"json", no_argument, NULL, 'j'},
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
+static int list(pid_t pid, bool json)
+{
+	struct engine_patches patches = {0};
+	struct target *target;
+	struct hfx_error *err;
+	int code = HFX_EXIT_DONE;
+
+	err = target_create_ptrace(pid, &target);
+	if (err)
+		return output_error(err, HFX_EXIT_FAILED);
+	err = engine_list(target, &patches);
+	target_destroy(target);
+	if (err)
+		return output_error(err, HFX_EXIT_FAILED);
+	if (json)
+		code = print_json(pid, &patches);
+	else
+		print_table(pid, &patches);
+	engine_patches_deinit(&patches);
+	return code;
+}
+
+int hfx_list_main(int argc, char **argv)
+{
+	bool json = false;
+	uint32_t pid;
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, "h", long_options, NULL)) !=
+	       -1) {
+		if (option == 'h') {
+			fputs(help, stdout);
+			return HFX_EXIT_DONE;
+		}
+		if (option != 'j')
+			return output_usage("list", "unknown option '%s'",
+			                    argv[optind - 1]);
+		json = true;
+	}
+	if (argc - optind != 1)
+		return output_usage("list", "list takes a process id");
+	if (!parse_number(argv[optind], INT_MAX, &pid))
+		return output_usage("list", "'%s' is no process id",
+		                    argv[optind]);
+	return list((pid_t)pid, json);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "digest.h"
+#include "hfx_cli.h"
+#include "target.h"
+
+/** Digits of an id that name a patch. */
+#define MIN_ID 6
+
+static const char help[] =
+	"Usage: hfx revert [OPTION...] PID NAME|ID\n"
+	"       hfx revert [OPTION...] --all PID\n"
+	"Take a patch back: its name, or at least 6 digits of its id.\n"
+	"\n"
+	"      --all         take all patches back, newest first, in one stop\n"
+	"      --timeout MS  as for apply (default 1000)\n"
+	"  -q, --quiet       print errors only\n"
+	"  -v, --verbose     print how the threads were stopped\n"
+	"      --help        show this help\n";
+
+struct revert_options {
+	struct engine_options engine;
+	bool all;
+	bool quiet;
+	bool verbose;
+	bool help;
+	pid_t pid;
+	/** Name or id; `NULL` with `all`. */
+	const char *which;
+};
+
+static const struct option long_options[] = {
+	{"all", no_argument, NULL, 'a'},
+	{"timeout", required_argument, NULL, 't'},
+	{"quiet", no_argument, NULL, 'q'},
+	{"verbose", no_argument, NULL, 'v'},
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
+static int parse_option(int option, const char *text,
+                        struct revert_options *options)
+{
+	switch (option) {
+	case 'a':
+		options->all = true;
+		return 0;
+	case 't':
+		if (parse_number(optarg, 3600000, &options->engine.timeout_ms))
+			return 0;
+		return output_usage("revert",
+		                    "--timeout is a number of milliseconds "
+		                    "from 1 to 3600000, not '%s'",
+		                    optarg);
+	case 'q':
+		options->quiet = true;
+		return 0;
+	case 'v':
+		options->verbose = true;
+		return 0;
+	case 'h':
+		options->help = true;
+		return 0;
+	default:
+		return output_usage("revert",
+		                    "unknown or incomplete option '%s'", text);
+	}
+}
+
+static int parse_arguments(int argc, char **argv,
+                           struct revert_options *options)
+{
+	uint32_t pid;
+
+	if (argc != (options->all ? 1 : 2))
+		return output_usage(
+			"revert", options->all
+					  ? "revert --all takes a process id"
+					  : "revert takes a process id and the "
+					    "name or id of a patch");
+	if (!parse_number(argv[0], INT_MAX, &pid))
+		return output_usage("revert", "'%s' is no process id", argv[0]);
+	options->pid = (pid_t)pid;
+	options->which = argv[1];
+	return 0;
+}
+
+static int parse(int argc, char **argv, struct revert_options *options)
+{
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, "qvh", long_options, NULL)) !=
+	       -1) {
+		int code = parse_option(option, argv[optind - 1], options);
+
+		if (code)
+			return code;
+	}
+	if (options->help)
+		return 0;
+	return parse_arguments(argc - optind, argv + optind, options);
+}
+
+static bool matches(const struct engine_patch *patch, const char *which)
+{
+	char id[2 * DIGEST_SIZE + 1];
+	size_t size = strlen(which);
+
+	if (!strcmp(patch->name, which))
+		return true;
+	hex_encode(patch->id.bytes, DIGEST_SIZE, id);
+	return size >= MIN_ID && size < sizeof(id) &&
+	       !strncasecmp(id, which, size);
+}
+
+static struct hfx_error *none_error(const struct revert_options *options,
+                                    bool was_reverted)
+{
+	return hfx_error_create(
+		HFX_ERROR_NOT_APPLIED,
+		"process %d has no patch %s%s; `hfx list %d` "
+		"shows what it has",
+		options->pid, options->which,
+		was_reverted ? " any more: it was reverted" : "", options->pid);
+}
+
+static struct hfx_error *find(const struct revert_options *options,
+                              const struct engine_patches *patches,
+                              const struct engine_patch **ret)
+{
+	const struct engine_patch *found = NULL;
+	bool was_reverted = false;
+
+	for (size_t i = 0; i < patches->num_patches; i++) {
+		const struct engine_patch *patch = &patches->patches[i];
+
+		if (!matches(patch, options->which))
+			continue;
+		if (patch->state == RECORD_REVERTED) {
+			was_reverted = true;
+			continue;
+		}
+		if (found && !digest_equal(&found->id, &patch->id))
+			return hfx_error_create(
+				HFX_ERROR_INVALID_ARGUMENT,
+				"process %d has several patches %s; give the "
+				"id that `hfx list %d` shows",
+				options->pid, options->which, options->pid);
+		found = patch;
+	}
+	if (!found)
+		return none_error(options, was_reverted);
+	*ret = found;
+	return NULL;
+}
+
+static size_t count_applied(const struct engine_patches *patches)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < patches->num_patches; i++)
+		count += patches->patches[i].state == RECORD_APPLIED;
+	return count;
+}
+
+static void print_result(const struct revert_options *options,
+                         const struct engine_patch *patch, size_t count,
+                         const struct commit_result *result)
+{
+	if (options->quiet)
+		return;
+	fputs("reverted ", stdout);
+	if (patch)
+		output_text(stdout, patch->name, 0);
+	else
+		printf("%zu patch%s", count, count == 1 ? "" : "es");
+	fputs(" of", stdout);
+	output_process(stdout, options->pid);
+	output_stop(stdout, result, options->verbose);
+}
+
+static struct hfx_error *revert_listed(const struct revert_options *options,
+                                       struct target *target,
+                                       const struct engine_patches *patches)
+{
+	const struct engine_patch *patch = NULL;
+	struct commit_result result = {0};
+
+	if (options->all) {
+		HFX_TRY(engine_revert_all(target, &options->engine, &result));
+	} else {
+		HFX_TRY(find(options, patches, &patch));
+		HFX_TRY(engine_revert(target, &patch->id, &options->engine,
+		                      &result));
+	}
+	print_result(options, patch, count_applied(patches), &result);
+	return NULL;
+}
+
+static struct hfx_error *revert(const struct revert_options *options)
+{
+	struct engine_patches patches = {0};
+	struct target *target;
+	struct hfx_error *err;
+
+	HFX_TRY(target_create_ptrace(options->pid, &target));
+	err = engine_list(target, &patches);
+	if (!err) {
+		err = revert_listed(options, target, &patches);
+		engine_patches_deinit(&patches);
+	}
+	target_destroy(target);
+	return err;
+}
+
+int hfx_revert_main(int argc, char **argv)
+{
+	struct revert_options options = {0};
+	struct hfx_error *err;
+	int code = parse(argc, argv, &options);
+
+	if (code)
+		return code;
+	if (options.help) {
+		fputs(help, stdout);
+		return HFX_EXIT_DONE;
+	}
+	err = revert(&options);
+	return err ? output_error(err, HFX_EXIT_FAILED) : HFX_EXIT_DONE;
+}
