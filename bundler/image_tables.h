@@ -25,7 +25,7 @@ struct image_tables {
 	struct bytes strings;
 	/** `.hash`. */
 	struct bytes hash;
-	/** `.gnu.version`. */
+	/** `.gnu.version`; of no use when `needs` is empty. */
 	struct bytes versions;
 	/** `.gnu.version_r`; empty when no import has a version. */
 	struct bytes needs;
@@ -42,10 +42,10 @@ struct image_tables {
 /**
  * Build the tables.
  *
- * Errors: #HFX_ERROR_UNSUPPORTED for a relocation in a page of code other than
- * of type PC32; #HFX_ERROR_INVALID_ARGUMENT for a relocation whose place is not kept,
- * whose type an image may not have or that overlaps another one, and for an
- * import without name or with a version of no library.
+ * Errors: #HFX_ERROR_UNSUPPORTED for a relocation in a page of code that is not
+ * of type PC32; #HFX_ERROR_INVALID_ARGUMENT for a relocation whose place is not
+ * kept, whose type an image may not have or that overlaps another one, and for
+ * an import without name or with a version of no library.
  */
 HFX_MUST_CHECK struct hfx_error *
 image_tables_init(struct image_tables *tables,

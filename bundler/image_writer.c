@@ -299,13 +299,13 @@ static struct hfx_error *add_versions(struct writer *writer, uint32_t symbols,
 	Elf64_Shdr header = {.sh_type = SHT_GNU_versym, .sh_addralign = 2};
 	uint32_t index;
 
+	if (!tables->num_needs)
+		return NULL;
 	header.sh_entsize = sizeof(Elf64_Versym);
 	header.sh_link = symbols;
 	HFX_TRY(add_table(writer, ".gnu.version", header, &tables->versions,
 	                  &index));
 	put_dynamic(writer, DT_VERSYM, section_addr(writer, index));
-	if (!tables->num_needs)
-		return NULL;
 	header = (Elf64_Shdr){.sh_type = SHT_GNU_verneed, .sh_addralign = 8};
 	header.sh_link = strings;
 	header.sh_info = tables->num_needs;

@@ -453,6 +453,22 @@ static void imports_have_their_versions_by_library(void **state)
 	fixture_leave(folder);
 }
 
+static void nothing_says_version_when_no_import_has_one(void **state)
+{
+	struct fixture_elf file;
+	struct parts parts;
+	GElf_Shdr section;
+
+	(void)state;
+	parts_init(&parts);
+	add_import(&parts, "plain", "", "");
+	file = write_image(&parts);
+	assert_true(fixture_section(&file, ".dynsym", &section));
+	assert_false(fixture_section(&file, ".gnu.version", &section));
+	assert_false(fixture_section(&file, ".gnu.version_r", &section));
+	fixture_close(&file);
+}
+
 /* A whole image, of a library that throws and catches. */
 
 static const char throwing_source[] =
@@ -807,6 +823,7 @@ int main(void)
 		cmocka_unit_test(symbol_of_what_is_not_kept_is_refused),
 		cmocka_unit_test(version_without_library_is_refused),
 		cmocka_unit_test(imports_have_their_versions_by_library),
+		cmocka_unit_test(nothing_says_version_when_no_import_has_one),
 		WITH_LIBRARY(tools_take_the_image_without_a_warning),
 		WITH_LIBRARY(elflint_finds_no_error_but_the_lack_of_needed),
 		WITH_LIBRARY(tools_show_what_is_inside),
