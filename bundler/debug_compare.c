@@ -363,14 +363,12 @@ static struct hfx_error *compare_members(struct comparison *comparison,
 	                     new_off, depth);
 }
 
-static struct hfx_error *add_change(struct debug_info *new_debug,
-                                    struct debug_type_change *change,
+static struct hfx_error *add_change(struct debug_type_change *change,
                                     Dwarf_Die *declaration, const char *name,
                                     struct debug_type_changes *changes)
 {
 	HFX_TRY(debug_text_set(&change->name, "%s", name));
-	HFX_TRY(debug_declaration_place(new_debug, declaration,
-	                                &change->source));
+	HFX_TRY(debug_declaration_place(declaration, &change->source));
 	for (size_t i = 0; i < changes->num_items; i++) {
 		if (strcmp(changes->items[i].name, name) == 0 &&
 		    strcmp(changes->items[i].source, change->source) == 0)
@@ -401,8 +399,8 @@ static struct hfx_error *compare_type(struct debug_info *old_debug,
 		return NULL;
 	HFX_TRY(debug_text_set(&change.member, "%s",
 	                       comparison.text ? comparison.text : ""));
-	return add_change(new_debug, &change, &new_type->declaration,
-	                  new_type->name, changes);
+	return add_change(&change, &new_type->declaration, new_type->name,
+	                  changes);
 }
 
 /** Walk two sorted tables; of several types with one name the first counts. */

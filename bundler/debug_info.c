@@ -105,8 +105,7 @@ static struct hfx_error *describe_function(struct debug_info *debug,
 	HFX_TRY(debug_text_set(&ret->unit, "%s", function->unit->name));
 	HFX_TRY(debug_text_set(&ret->linkage_name, "%s",
 	                       debug_linkage_name(&function->die)));
-	HFX_TRY(debug_declaration_place(debug, &function->origin,
-	                                &ret->source));
+	HFX_TRY(debug_declaration_place(&function->origin, &ret->source));
 	return debug_signature(debug, function, &ret->name, &ret->signature);
 }
 

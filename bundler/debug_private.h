@@ -220,8 +220,8 @@ bool debug_number(Dwarf_Die *die, unsigned name, uint64_t *ret);
 bool debug_is_aggregate(Dwarf_Die *die);
 
 /** "file:line" of the declaration, owned; "" if unknown. */
-HFX_MUST_CHECK struct hfx_error *
-debug_declaration_place(struct debug_info *debug, Dwarf_Die *die, char **ret);
+HFX_MUST_CHECK struct hfx_error *debug_declaration_place(Dwarf_Die *die,
+                                                         char **ret);
 
 /** "file:line", the file as seen from @p folder; "" without file or line. */
 HFX_MUST_CHECK struct hfx_error *

@@ -127,9 +127,14 @@ struct hfx_error *debug_place_text(const char *file, const char *folder,
 	return NULL;
 }
 
-/** File of DW_AT_decl_file, and the folder of the unit that says so. */
+/**
+ * File of DW_AT_decl_file, and the build folder of the line table that lists
+ * it: type units have no DW_AT_comp_dir.
+ */
 static const char *declaration_file(Dwarf_Die *die, const char **folder_ret)
 {
+	const char *const *folders;
+	size_t num_folders;
 	Dwarf_Attribute attr;
 	Dwarf_Word index;
 	Dwarf_Die unit;
@@ -139,28 +144,21 @@ static const char *declaration_file(Dwarf_Die *die, const char **folder_ret)
 	if (!dwarf_attr_integrate(die, DW_AT_decl_file, &attr) ||
 	    dwarf_formudata(&attr, &index) ||
 	    dwarf_cu_info(attr.cu, NULL, NULL, &unit, NULL, NULL, NULL, NULL) ||
-	    dwarf_getsrcfiles(&unit, &files, &num_files))
+	    dwarf_getsrcfiles(&unit, &files, &num_files) ||
+	    dwarf_getsrcdirs(files, &folders, &num_folders))
 		return NULL;
-	*folder_ret =
-		dwarf_formstring(dwarf_attr(&unit, DW_AT_comp_dir, &attr));
+	*folder_ret = num_folders > 0 ? folders[0] : NULL;
 	return dwarf_filesrc(files, index, NULL, NULL);
 }
 
-struct hfx_error *debug_declaration_place(struct debug_info *debug,
-                                          Dwarf_Die *die, char **ret)
+struct hfx_error *debug_declaration_place(Dwarf_Die *die, char **ret)
 {
 	const char *folder = NULL;
 	const char *file = declaration_file(die, &folder);
-	struct debug_unit *unit;
 	int line = 0;
 
 	if (dwarf_decl_line(die, &line))
 		line = 0;
-	if (!folder) {
-		/* Type units have no folder of their own in DWARF 4. */
-		HFX_TRY(debug_unit_of(debug, die->cu, &unit));
-		folder = unit->folder;
-	}
 	*ret = NULL;
 	return debug_place_text(file, folder, line, ret);
 }
