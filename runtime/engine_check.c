@@ -225,7 +225,7 @@ static struct hfx_error *check_stacking(const struct apply *apply,
                                         uint32_t index)
 {
 	const struct record_function *theirs = &below->functions[index];
-	bool has_others;
+	bool has_others = false;
 
 	if (theirs->new_entry == MANIFEST_NO_ENTRY)
 		return hfx_error_create(HFX_ERROR_ORDER,

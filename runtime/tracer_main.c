@@ -7,27 +7,30 @@
  * (commit_wire.h). Nothing else is printed. Exit code: 0 when the plan was
  * carried out, 1 when not, 2 when no result could be sent.
  */
-#include <errno.h>
 #include <signal.h>
-#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "commit.h"
 #include "commit_wire.h"
 
-/** Only the parent: this program is no way around ptrace's own rules. */
-static struct hfx_error *check_parent(pid_t *pid)
+/**
+ * Only the process that made the socket: this program is no way around ptrace's
+ * own rules. It is not the parent, since libhfx keeps its own children out of
+ * its host's sight (spawn.c).
+ */
+static struct hfx_error *check_peer(pid_t pid)
 {
-	pid_t parent = getppid();
+	struct ucred peer = {0};
+	socklen_t size = sizeof(peer);
 
-	if (!*pid)
-		*pid = parent;
-	if (parent <= 1 || *pid != parent)
+	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_PEERCRED, &peer, &size) ||
+	    peer.pid != pid)
 		return hfx_error_create(
 			HFX_ERROR_INVALID_ARGUMENT,
 			"hfx-tracer traces the process that started it (%d), "
 			"not process %d",
-			parent, *pid);
+			peer.pid, pid);
 	return NULL;
 }
 
@@ -38,7 +41,7 @@ static struct hfx_error *run(struct commit_result *result)
 	pid_t pid;
 
 	HFX_TRY(commit_wire_receive_plan(STDIN_FILENO, &pid, &plan));
-	err = check_parent(&pid);
+	err = check_peer(pid);
 	if (!err)
 		err = commit_execute(pid, &plan, result);
 	commit_plan_deinit(&plan);
@@ -52,8 +55,6 @@ int main(void)
 	struct hfx_error *send_err;
 	int exit_code;
 
-	/* With the parent gone there is nothing left to trace. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
 	err = run(&result);
 	send_err = commit_wire_send_result(STDOUT_FILENO, err, &result);

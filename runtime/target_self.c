@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calling process as a target.
+ *
+ * Memory is reached by /proc/self/mem: an address that is not mapped is an
+ * error there, not a crash, and code is written without becoming writable.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "target.h"
+#include "tracer.h"
+
+struct target_self {
+	struct target base;
+	int mem_fd;
+	/** Owned; `NULL` for the one installed with the library. */
+	char *tracer_path;
+};
+
+static struct target_self *to_self(struct target *target)
+{
+	return (struct target_self *)target;
+}
+
+static struct hfx_error *self_read(struct target *target, uint64_t live_addr,
+                                   void *buffer, size_t size)
+{
+	uint8_t *bytes = buffer;
+
+	while (size) {
+		ssize_t got = pread(to_self(target)->mem_fd, bytes, size,
+		                    (off_t)live_addr);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return hfx_error_os(got ? errno : EFAULT,
+			                    "read %zu bytes at %#llx", size,
+			                    (unsigned long long)live_addr);
+		bytes += got;
+		live_addr += (uint64_t)got;
+		size -= (size_t)got;
+	}
+	return NULL;
+}
+
+static struct hfx_error *self_write(struct target *target, uint64_t live_addr,
+                                    const void *data, size_t size)
+{
+	const uint8_t *bytes = data;
+
+	while (size) {
+		ssize_t done = pwrite(to_self(target)->mem_fd, bytes, size,
+		                      (off_t)live_addr);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return hfx_error_os(
+				done ? errno : EFAULT,
+				"write %zu bytes at %#llx by /proc/self/mem",
+				size, (unsigned long long)live_addr);
+		bytes += done;
+		live_addr += (uint64_t)done;
+		size -= (size_t)done;
+	}
+	return NULL;
+}
+
+static struct hfx_error *self_syscall(struct target *target, long number,
+                                      const uint64_t args[6],
+                                      int64_t *result_ret)
+{
+	long result = syscall(number, args[0], args[1], args[2], args[3],
+	                      args[4], args[5]);
+
+	(void)target;
+	*result_ret = result == -1 ? -errno : result;
+	return NULL;
+}
+
+static struct hfx_error *self_call(struct target *target, uint64_t live_addr,
+                                   uint64_t *result_ret)
+{
+	uint64_t (*function)(void) = (uint64_t(*)(void))(uintptr_t)live_addr;
+
+	(void)target;
+	*result_ret = function();
+	return NULL;
+}
+
+/* ---- Commit ------------------------------------------------------------ */
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * UINT64_C(1000000000) +
+	       (uint64_t)now.tv_nsec;
+}
+
+static struct hfx_error *is_single_threaded(bool *ret)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	size_t count = 0;
+	struct dirent *entry;
+
+	if (!tasks)
+		return hfx_error_os(errno, "cannot open /proc/self/task");
+	while ((entry = readdir(tasks)))
+		count += entry->d_name[0] != '.';
+	closedir(tasks);
+	*ret = count == 1;
+	return NULL;
+}
+
+static struct hfx_error *write_one(struct target *target,
+                                   const struct commit_write *write)
+{
+	uint8_t now[SITE_SIZE];
+
+	HFX_TRY(self_read(target, write->live_addr, now, write->size));
+	if (memcmp(now, write->before, write->size) != 0)
+		return hfx_error_create(HFX_ERROR_CODE_MISMATCH,
+		                        "the bytes at %#llx are not what they "
+		                        "were a moment ago",
+		                        (unsigned long long)write->live_addr);
+	return self_write(target, write->live_addr, write->after, write->size);
+}
+
+/** Take back the first @p count writes. @return Whether all could be. */
+static bool take_back(struct target *target, const struct commit_plan *plan,
+                      size_t count)
+{
+	bool is_done = true;
+
+	for (size_t i = count; i-- > 0;) {
+		const struct commit_write *write = &plan->writes[i];
+		HFX_CLEANUP(hfx_error_cleanup)
+		struct hfx_error *err = self_write(target, write->live_addr,
+		                                   write->before, write->size);
+
+		is_done &= !err;
+	}
+	return is_done;
+}
+
+/** No other thread can be anywhere, so nothing has to stop. */
+static struct hfx_error *commit_alone(struct target *target,
+                                      const struct commit_plan *plan,
+                                      struct commit_result *ret)
+{
+	uint64_t start_ns = now_ns();
+
+	for (size_t i = 0; i < plan->num_writes; i++) {
+		struct hfx_error *err = write_one(target, &plan->writes[i]);
+
+		if (!err)
+			continue;
+		if (take_back(target, plan, i))
+			return err;
+		hfx_error_destroy(err);
+		return hfx_error_create(HFX_ERROR_POISONED,
+		                        "a write failed and what was written "
+		                        "before it cannot be undone");
+	}
+	*ret = (struct commit_result){
+		.pause_ns = now_ns() - start_ns,
+		.num_threads = 1,
+		.num_tries = 1,
+	};
+	return NULL;
+}
+
+static struct hfx_error *self_commit(struct target *target,
+                                     const struct commit_plan *plan,
+                                     struct commit_result *ret)
+{
+	bool is_single = false;
+
+	HFX_TRY(is_single_threaded(&is_single));
+	if (is_single)
+		return commit_alone(target, plan, ret);
+	return tracer_commit(target, to_self(target)->tracer_path, plan, ret);
+}
+
+static void self_destroy(struct target *target)
+{
+	struct target_self *self = to_self(target);
+
+	hfx_close(&self->mem_fd);
+	free(self->tracer_path);
+	free(self);
+}
+
+static const struct target_ops self_ops = {
+	.read = self_read,
+	.write = self_write,
+	.syscall = self_syscall,
+	.call = self_call,
+	.commit = self_commit,
+	.destroy = self_destroy,
+};
+
+struct hfx_error *target_create_self(const char *tracer_path,
+                                     struct target **ret)
+{
+	struct target_self *self = calloc(1, sizeof(*self));
+
+	if (!self)
+		return hfx_error_no_memory();
+	self->base = (struct target){.ops = &self_ops, .pid = getpid()};
+	self->mem_fd = open("/proc/thread-self/mem", O_RDWR | O_CLOEXEC);
+	if (self->mem_fd < 0) {
+		struct hfx_error *err =
+			hfx_error_os(errno, "cannot open /proc/self/mem");
+
+		self_destroy(&self->base);
+		return err;
+	}
+	if (tracer_path) {
+		self->tracer_path = strdup(tracer_path);
+		if (!self->tracer_path) {
+			self_destroy(&self->base);
+			return hfx_error_no_memory();
+		}
+	}
+	*ret = &self->base;
+	return NULL;
+}
