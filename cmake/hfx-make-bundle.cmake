@@ -4,17 +4,20 @@
 # _hfx_add_bundle_command() wrote, and say what its exit status means.
 include("${SETTINGS}")
 
-set(command "${bundler}" diff "${old}" "${new}" -o "${arg_OUTPUT}"
-  --name "${name}")
-if(DEFINED arg_VERSION)
-  list(APPEND command --version "${arg_VERSION}")
-endif()
-if(DEFINED arg_DESCRIPTION)
-  list(APPEND command --description "${arg_DESCRIPTION}")
-endif()
+set(options "")
+foreach(option VERSION DESCRIPTION)
+  if(DEFINED arg_${option})
+    string(TOLOWER "--${option}" flag)
+    string(REPLACE ";" "\\;" value "${arg_${option}}")
+    list(APPEND options "${flag}" "${value}")
+  endif()
+endforeach()
 cmake_path(GET arg_OUTPUT PARENT_PATH output_folder)
 file(MAKE_DIRECTORY "${output_folder}")
-execute_process(COMMAND ${command} RESULT_VARIABLE status)
+execute_process(
+  COMMAND "${bundler}" diff "${old}" "${new}" -o "${arg_OUTPUT}"
+    --name "${name}" ${options}
+  RESULT_VARIABLE status)
 if(status STREQUAL "0")
   return()
 endif()

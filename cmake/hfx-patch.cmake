@@ -295,13 +295,15 @@ function(_hfx_read_patch patch)
   endif()
   foreach(head IN LISTS heads)
     string(REGEX MATCH "--- ([^\t\n]+)[^\n]*\n\\+\\+\\+ ([^\t\n]+)" _ "${head}")
+    set(from "${CMAKE_MATCH_1}")
     set(path "${CMAKE_MATCH_2}")
     if(path STREQUAL "/dev/null")
-      set(path "${CMAKE_MATCH_1}")
+      set(path "${from}")
     endif()
-    string(REGEX REPLACE "^[^/]*/" "" path "${path}")
+    string(REGEX MATCH "^[^/]*/(.*)$" _ "${path}")
+    set(path "${CMAKE_MATCH_1}")
     list(APPEND changed_files "${path}")
-    if(NOT CMAKE_MATCH_1 STREQUAL "/dev/null")
+    if(NOT from STREQUAL "/dev/null")
       list(APPEND existing_files "${path}")
     endif()
   endforeach()
@@ -561,9 +563,8 @@ function(_hfx_copy_source_properties from to)
       set_property(SOURCE "${to}" PROPERTY ${property} "${value}")
     endif()
   endforeach()
-  # The mirror's folders come before the target's. They are not added to the
-  # target's: there, CMake follows linked libraries only once, and would not
-  # find them again for the folders that are not mirrored.
+  # As a property of the source they come before the target's. In that of the
+  # target they would hide it from CMake what the linked libraries add.
   get_property(own SOURCE "${from}" PROPERTY INCLUDE_DIRECTORIES)
   _hfx_mirrored_dirs(mirrored_own "${own}")
   _hfx_mirrored_dirs(mirrored "$<TARGET_PROPERTY:${target},INCLUDE_DIRECTORIES>")
@@ -578,9 +579,9 @@ function(_hfx_mirrored_dirs ret dirs)
   _hfx_escape_regex(binary_regex "${CMAKE_BINARY_DIR}")
   set(inside "$<FILTER:${dirs},INCLUDE,^${base_regex}(/|$)>")
   set(inside "$<FILTER:${inside},EXCLUDE,^${binary_regex}(/|$)>")
-  set(separator "$<SEMICOLON>${mirror_root}")
-  set(${ret}
-    "$<$<BOOL:${inside}>:${mirror_root}$<JOIN:${inside},${separator}>>"
+  # Named once: a second time, CMake would not follow linked libraries again.
+  # So where nothing is inside, the root itself is left, which has no headers.
+  set(${ret} "${mirror_root}$<JOIN:${inside},$<SEMICOLON>${mirror_root}>"
     PARENT_SCOPE)
 endfunction()
 
