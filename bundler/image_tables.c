@@ -138,7 +138,7 @@ put_symbols(struct image_tables *tables, struct needs *needs,
 	bytes_u16(&tables->versions, VER_NDX_GLOBAL);
 	for (size_t i = 0; i < description->num_imports; i++) {
 		const struct image_import *import = &description->imports[i];
-		uint16_t version;
+		uint16_t version = VER_NDX_GLOBAL;
 
 		HFX_TRY(import_version(needs, import, &version));
 		put_symbol(tables, import->name,

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+#include "closure.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <elf.h>
+
+#include "array.h"
+#include "closure_private.h"
+
+#define REMEDY_SKIP "Leave the function out with --skip"
+
+struct hfx_error *closure_refuse(struct closure *closure, struct target *ret,
+                                 const char *remedy, const char *format, ...)
+{
+	const struct program *program = closure->new_program;
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	ret->kind = TARGET_REFUSED;
+	return refusals_add(
+		&closure->refusals, closure->function - program->functions,
+		function_name(program, closure->function), remedy, "%s", text);
+}
+
+struct hfx_error *closure_relocate(struct closure *closure, uint64_t addr,
+                                   uint32_t type, uint32_t symbol,
+                                   int64_t addend)
+{
+	struct image_relocation relocation = {
+		.addr = addr,
+		.type = type,
+		.symbol = symbol,
+		.addend = addend,
+	};
+
+	return HFX_ARRAY_PUSH(&closure->image, relocations, relocation)
+	               ? NULL
+	               : hfx_error_no_memory();
+}
+
+struct hfx_error *closure_select(struct closure *closure,
+                                 struct function *function)
+{
+	uint32_t index = function - closure->new_program->functions;
+
+	if (function->is_selected)
+		return NULL;
+	function->is_selected = true;
+	return HFX_ARRAY_PUSH(closure, functions, index)
+	               ? NULL
+	               : hfx_error_no_memory();
+}
+
+static struct target target_old(uint64_t old_addr)
+{
+	return (struct target){TARGET_OLD, old_addr};
+}
+
+/*
+ * A function of both builds is entered through OLD's address by everyone but
+ * the new code itself, so that pointers to it compare equal everywhere.
+ */
+static struct hfx_error *resolve_function(struct closure *closure,
+                                          const struct place *place,
+                                          const struct use *use,
+                                          struct target *ret)
+{
+	struct function *function = place->function;
+	bool is_branch =
+		use->kind == REFERENCE_CALL || use->kind == REFERENCE_JUMP;
+	bool has_peer = function->peer != NO_INDEX;
+	uint64_t old_addr =
+		has_peer ? closure->old_program->functions[function->peer].addr
+			 : 0;
+
+	ret->kind = TARGET_INSIDE;
+	if (!place->off && has_peer &&
+	    !(function->is_selected && is_branch && !use->is_pointer)) {
+		*ret = target_old(old_addr);
+		return NULL;
+	}
+	/* The same code: its middle is OLD's middle. */
+	if (has_peer && !function->is_selected &&
+	    function->verdict == VERDICT_SAME) {
+		*ret = target_old(old_addr + place->off);
+		return NULL;
+	}
+	return closure_select(closure, function);
+}
+
+static struct hfx_error *resolve_label(struct closure *closure,
+                                       const struct place *place,
+                                       struct target *ret)
+{
+	uint32_t peer = place->symbol->peer;
+
+	if (peer == NO_INDEX)
+		return closure_refuse(closure, ret, REMEDY_SKIP,
+		                      "refers to %s, which the old build does "
+		                      "not have",
+		                      place->symbol->name);
+	*ret = target_old(closure->old_program->symbols[peer].addr);
+	return NULL;
+}
+
+struct hfx_error *closure_resolve(struct closure *closure, uint64_t addr,
+                                  const struct use *use, struct target *ret)
+{
+	struct place place = place_at(closure->new_program, addr);
+
+	switch (place.kind) {
+	case PLACE_FUNCTION:
+		return resolve_function(closure, &place, use, ret);
+	case PLACE_STUB:
+		return closure_resolve_stub(closure, &place, ret);
+	case PLACE_SLOT:
+		return closure_resolve_slot(closure, &place, ret);
+	case PLACE_LABEL:
+		return resolve_label(closure, &place, ret);
+	default:
+		return closure_resolve_data(closure, &place, use, ret);
+	}
+}
+
+static struct hfx_error *follow_reference(struct closure *closure,
+                                          const struct function *function,
+                                          const struct reference *reference)
+{
+	struct use use = {
+		.kind = reference->kind,
+		.size = reference->kind == REFERENCE_ACCESS
+	                        ? reference->access_size
+	                        : 0,
+		.is_write = reference->is_write,
+	};
+	struct target target;
+
+	HFX_TRY(closure_resolve(closure, reference->target, &use, &target));
+	if (target.kind != TARGET_OLD)
+		return NULL;
+	if (reference->field_size != 4)
+		return closure_refuse(closure, &target, REMEDY_SKIP,
+		                      "a short jump at +0x%x leaves the "
+		                      "function",
+		                      reference->insn_off);
+	/* The field counts from the end of the instruction. */
+	return closure_relocate(
+		closure,
+		function->addr + reference->insn_off + reference->field_off,
+		R_X86_64_PC32, IMAGE_SYMBOL_MODULE,
+		(int64_t)target.old_addr -
+			(reference->insn_size - reference->field_off));
+}
+
+static struct hfx_error *add_code(struct closure *closure,
+                                  const struct function *function)
+{
+	const struct program *program = closure->new_program;
+	const struct symbol *symbol = &program->symbols[function->symbol];
+	struct image_piece piece = {
+		.addr = function->addr,
+		.size = function->size,
+		.data = function->code,
+		.flags = PF_R | PF_X,
+	};
+	struct image_symbol image_symbol = {
+		.name = symbol->name,
+		.addr = function->addr,
+		.size = function->size,
+		.is_function = true,
+		.is_local = symbol->is_local,
+	};
+	struct image_unwind unwind = {function->addr, function->size};
+
+	if (!HFX_ARRAY_PUSH(&closure->image, pieces, piece) ||
+	    !HFX_ARRAY_PUSH(&closure->image, symbols, image_symbol) ||
+	    !HFX_ARRAY_PUSH(&closure->image, unwinds, unwind))
+		return hfx_error_no_memory();
+	return NULL;
+}
+
+static struct hfx_error *do_function(struct closure *closure,
+                                     struct function *function)
+{
+	struct target target;
+
+	closure->function = function;
+	HFX_TRY(add_code(closure, function));
+	if (function->is_opaque)
+		HFX_TRY(closure_refuse(closure, &target, REMEDY_SKIP,
+		                       "its code cannot be decoded whole"));
+	if (function->uses_tls && !closure->same_tls)
+		HFX_TRY(closure_refuse(
+			closure, &target,
+			"Keep the thread-local variables as they are",
+			"uses thread-local variables, and their layout moved"));
+	HFX_TRY(closure_keep_tables(closure));
+	for (size_t i = 0; i < function->num_references; i++)
+		HFX_TRY(follow_reference(closure, function,
+		                         &function->references[i]));
+	return closure_keep_unwind(closure, function);
+}
+
+/* Offsets and sizes of all thread-local variables must be as they were. */
+static bool has_same_tls(const struct program *old, const struct program *new)
+{
+	if (old->tls_size != new->tls_size ||
+	    old->tls_align != new->tls_align ||
+	    old->num_tls_symbols != new->num_tls_symbols)
+		return false;
+	const struct symbol *a =
+		old->symbols + old->num_symbols - old->num_tls_symbols;
+	const struct symbol *b =
+		new->symbols + new->num_symbols - new->num_tls_symbols;
+	for (size_t i = 0; i < old->num_tls_symbols; i++)
+		if (a[i].addr != b[i].addr || a[i].size != b[i].size ||
+		    strcmp(a[i].name, b[i].name))
+			return false;
+	return true;
+}
+
+struct hfx_error *closure_init(struct closure *closure,
+                               struct program *old_program,
+                               struct program *new_program,
+                               struct comparison *comparison,
+                               const struct unwind_table *unwind)
+{
+	*closure = (struct closure){
+		.old_program = old_program,
+		.new_program = new_program,
+		.comparison = comparison,
+		.unwind = unwind,
+		.same_tls = has_same_tls(old_program, new_program),
+	};
+	return closure_match_imports(closure);
+}
+
+struct hfx_error *closure_run(struct closure *closure)
+{
+	struct program *program = closure->new_program;
+
+	for (size_t i = 0; i < program->num_functions; i++) {
+		uint32_t index = i;
+
+		if (program->functions[i].is_selected &&
+		    !HFX_ARRAY_PUSH(closure, functions, index))
+			return hfx_error_no_memory();
+	}
+	while (closure->num_done < closure->num_functions)
+		HFX_TRY(do_function(
+			closure,
+			&program->functions
+				 [closure->functions[closure->num_done++]]));
+	return NULL;
+}
+
+void closure_deinit(struct closure *closure)
+{
+	free(closure->image.pieces);
+	free(closure->image.relocations);
+	free(closure->image.imports);
+	free(closure->image.symbols);
+	free(closure->image.unwinds);
+	refusals_deinit(&closure->refusals);
+	free(closure->new_objects);
+	free(closure->functions);
+	pair_set_deinit(&closure->kept);
+	free(closure->old_stubs);
+	free(closure->old_slots);
+}

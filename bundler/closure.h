@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file closure.h
+ *
+ * Everything that the selected functions need and OLD lacks.
+ *
+ * The image keeps NEW's addresses, so a reference to something inside it is
+ * right as it stands. Every other one is re-aimed at OLD's counterpart. What
+ * has no counterpart is taken into the image, and its own references are
+ * followed; what can be neither is refused.
+ */
+#ifndef HFX_BUNDLER_CLOSURE_H
+#define HFX_BUNDLER_CLOSURE_H
+
+#include "compare.h"
+#include "error.h"
+#include "image_writer.h"
+#include "model.h"
+#include "pair_set.h"
+#include "refusal.h"
+#include "unwind_table.h"
+
+struct closure {
+	/** Borrowed. */
+	struct program *old_program;
+	struct program *new_program;
+	struct comparison *comparison;
+	const struct unwind_table *unwind;
+	/** Pieces, relocations, imports: what the image is made of. */
+	struct image_description image;
+	struct refusals refusals;
+	/** Symbols of NEW: variables that only NEW has. */
+	uint32_t *new_objects;
+	size_t num_new_objects;
+	size_t cap_new_objects;
+
+	/** Selected functions; those behind `num_done` are still to be done. */
+	uint32_t *functions;
+	size_t num_functions;
+	size_t cap_functions;
+	size_t num_done;
+	/** Ranges that are kept, as pairs (address, flags). */
+	struct pair_set kept;
+	/** OLD's stub for each of NEW's, and slot for each relocation. */
+	uint64_t *old_stubs;
+	uint64_t *old_slots;
+	/** The function whose references are followed, for messages. */
+	struct function *function;
+	bool same_tls;
+};
+
+/**
+ * @param[in] comparison Run; borrowed, like both programs and @p unwind (which
+ * may be `NULL`).
+ */
+HFX_MUST_CHECK struct hfx_error *
+closure_init(struct closure *closure, struct program *old_program,
+             struct program *new_program, struct comparison *comparison,
+             const struct unwind_table *unwind);
+
+/**
+ * Follow all references of the functions with `is_selected`, which grow by the
+ * functions that only NEW has. Refusals are not errors.
+ */
+HFX_MUST_CHECK struct hfx_error *closure_run(struct closure *closure);
+
+void closure_deinit(struct closure *closure);
+
+#endif /* HFX_BUNDLER_CLOSURE_H */

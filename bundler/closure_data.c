@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Data. Variables of OLD are alive in the process and shared, never copied.
+ * Constants are taken from OLD when it has the same under the same name, so
+ * that their addresses stay what they were, else from NEW.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <elf.h>
+
+#include "array.h"
+#include "closure_private.h"
+#include "debug_info.h"
+#include "match.h"
+
+#define REMEDY_DEBUG                                                           \
+	"Give debug information for both builds (-g), so that the variables "  \
+	"can be told apart"
+#define REMEDY_OBJECT "Keep its size and type, and add a new variable instead"
+#define REMEDY_END                                                             \
+	"Keep the order of these variables, or leave the function out with "   \
+	"--skip"
+#define REMEDY_SKIP "Leave the function out with --skip"
+
+/* At most this large, an object is not a table that code runs to the end of. */
+#define MAX_SCALAR_SIZE 16
+
+static struct target target_old(uint64_t old_addr)
+{
+	return (struct target){TARGET_OLD, old_addr};
+}
+
+static bool is_own_offset(uint32_t type)
+{
+	return type == R_X86_64_DTPOFF64 || type == R_X86_64_TPOFF64 ||
+	       type == R_X86_64_TLSDESC;
+}
+
+static struct hfx_error *
+keep_pointer(struct closure *closure,
+             const struct dynamic_relocation *relocation)
+{
+	const struct use use = {.kind = REFERENCE_ADDRESS, .is_pointer = true};
+	uint64_t addr = relocation->symbol_addr + relocation->addend;
+	struct target target;
+
+	HFX_TRY(closure_resolve(closure, addr, &use, &target));
+	if (target.kind == TARGET_REFUSED)
+		return NULL;
+	if (target.kind == TARGET_OLD)
+		return closure_relocate(closure, relocation->addr, R_X86_64_64,
+		                        IMAGE_SYMBOL_MODULE, target.old_addr);
+	return closure_relocate(closure, relocation->addr, R_X86_64_RELATIVE,
+	                        IMAGE_SYMBOL_NONE, addr);
+}
+
+static struct hfx_error *
+keep_relocation(struct closure *closure,
+                const struct dynamic_relocation *relocation)
+{
+	struct target target;
+	uint32_t import;
+
+	if (relocation->type == R_X86_64_DTPMOD64 && !relocation->is_import &&
+	    closure->same_tls)
+		return closure_relocate(closure, relocation->addr,
+		                        R_X86_64_DTPMOD64, IMAGE_SYMBOL_MODULE,
+		                        0);
+	if (is_own_offset(relocation->type) ||
+	    relocation->type == R_X86_64_DTPMOD64 ||
+	    relocation->type == R_X86_64_IRELATIVE ||
+	    relocation->type == R_X86_64_COPY)
+		return closure_refuse(
+			closure, &target, REMEDY_SKIP,
+			"needs a relocation of type %u for %s, which only the "
+			"dynamic linker can make",
+			relocation->type,
+			*relocation->symbol ? relocation->symbol
+					    : "this module");
+	if (!relocation->is_import)
+		return keep_pointer(closure, relocation);
+	HFX_TRY(closure_import(closure, relocation, &import));
+	return closure_relocate(
+		closure, relocation->addr,
+		relocation->type == R_X86_64_64 ? R_X86_64_64
+						: R_X86_64_GLOB_DAT,
+		import,
+		relocation->type == R_X86_64_64 ? relocation->addend : 0);
+}
+
+struct hfx_error *closure_keep(struct closure *closure, uint64_t addr,
+                               uint64_t size, uint32_t flags)
+{
+	const struct program *program = closure->new_program;
+	struct image_piece piece = {
+		.addr = addr,
+		.size = size,
+		.data = program_bytes(program, addr, size),
+		.flags = flags,
+	};
+
+	if (pair_set_has(&closure->kept, addr, size, flags))
+		return NULL;
+	if (!pair_set_add(&closure->kept, addr, size, flags) ||
+	    !HFX_ARRAY_PUSH(&closure->image, pieces, piece))
+		return hfx_error_no_memory();
+	for (size_t i = program_relocation_from(program, addr);
+	     i < program->num_relocations &&
+	     program->relocations[i].addr - addr < size;
+	     i++)
+		HFX_TRY(keep_relocation(closure, &program->relocations[i]));
+	return NULL;
+}
+
+/* ---- Variables ---------------------------------------------------------- */
+
+/* OLD's variable for one of NEW: its index, or that there is none. */
+struct live {
+	uint32_t old_symbol;
+	bool is_ambiguous;
+};
+
+static bool same_base_name(const struct symbol *a, const struct symbol *b)
+{
+	size_t length = match_base_length(a->name);
+
+	return length == match_base_length(b->name) &&
+	       !memcmp(a->name, b->name, length);
+}
+
+static struct hfx_error *scope_of(const struct program *program,
+                                  const struct symbol *symbol, char **ret)
+{
+	*ret = NULL;
+	if (!program->debug)
+		return NULL;
+	return debug_info_variable_scope(program->debug, symbol->addr, ret);
+}
+
+static struct hfx_error *has_scope(struct closure *closure, uint32_t old_symbol,
+                                   const char *scope, bool *ret)
+{
+	char *other = NULL;
+
+	HFX_TRY(scope_of(closure->old_program,
+	                 &closure->old_program->symbols[old_symbol], &other));
+	*ret = other && !strcmp(other, scope);
+	free(other);
+	return NULL;
+}
+
+/* The local variable of OLD that DWARF puts in the same place of the source. */
+static struct hfx_error *find_by_scope(struct closure *closure,
+                                       const struct symbol *symbol,
+                                       const char *scope, struct live *ret)
+{
+	const struct program *old = closure->old_program;
+	bool found = false;
+
+	if (symbol->peer != NO_INDEX)
+		HFX_TRY(has_scope(closure, symbol->peer, scope, &found));
+	*ret = (struct live){found ? symbol->peer : NO_INDEX, false};
+	for (uint32_t i = 0; !found && i < old->num_symbols; i++) {
+		const struct symbol *other = &old->symbols[i];
+
+		if (other->kind != SYMBOL_OBJECT || !other->is_local ||
+		    !same_base_name(other, symbol))
+			continue;
+		HFX_TRY(has_scope(closure, i, scope, &found));
+		if (found)
+			ret->old_symbol = i;
+	}
+	return NULL;
+}
+
+/*
+ * A name alone tells which variable it is only while it is global, or the one
+ * of its file; what the compiler numbered is known by its scope alone.
+ */
+static struct hfx_error *find_live(struct closure *closure,
+                                   const struct symbol *symbol,
+                                   struct live *ret)
+{
+	const struct program *old = closure->old_program;
+	bool is_numbered = symbol->name[match_base_length(symbol->name)];
+	char *scope = NULL;
+	struct hfx_error *err;
+
+	*ret = (struct live){symbol->peer, false};
+	if (!symbol->is_local)
+		return NULL;
+	if (symbol->peer != NO_INDEX && !is_numbered &&
+	    !strcmp(symbol->file, old->symbols[symbol->peer].file))
+		return NULL;
+	HFX_TRY(scope_of(closure->new_program, symbol, &scope));
+	if (scope && *scope) {
+		err = find_by_scope(closure, symbol, scope, ret);
+		free(scope);
+		return err;
+	}
+	free(scope);
+	ret->is_ambiguous = symbol->peer != NO_INDEX
+	                            ? is_numbered
+	                            : match_is_ambiguous(old, symbol);
+	return NULL;
+}
+
+static struct hfx_error *keep_new_object(struct closure *closure,
+                                         const struct place *place,
+                                         struct target *ret)
+{
+	const struct program *program = closure->new_program;
+	const struct symbol *symbol = place->symbol;
+	uint32_t index = symbol - program->symbols;
+	const struct dynamic_relocation *relocation =
+		program_relocation_at(program, symbol->addr);
+
+	if (relocation && relocation->type == R_X86_64_COPY)
+		return closure_refuse(
+			closure, ret,
+			"Build both versions with -fPIC, or refer to it where "
+			"the old build does",
+			"refers to %s of another library by a copy "
+			"relocation, which the old build does not have",
+			symbol->name);
+	ret->kind = TARGET_INSIDE;
+	if (pair_set_has(&closure->kept, symbol->addr, symbol->size,
+	                 PF_R | PF_W))
+		return NULL;
+	if (!HFX_ARRAY_PUSH(closure, new_objects, index))
+		return hfx_error_no_memory();
+	return closure_keep(closure, symbol->addr, symbol->size, PF_R | PF_W);
+}
+
+static struct hfx_error *resolve_variable(struct closure *closure,
+                                          const struct place *place,
+                                          struct target *ret)
+{
+	const struct symbol *symbol = place->symbol;
+	struct live live;
+
+	HFX_TRY(find_live(closure, symbol, &live));
+	if (live.is_ambiguous)
+		return closure_refuse(closure, ret, REMEDY_DEBUG,
+		                      "refers to variable %s, and the old "
+		                      "build has several that may be it",
+		                      symbol->name);
+	if (live.old_symbol == NO_INDEX)
+		return keep_new_object(closure, place, ret);
+	const struct symbol *old =
+		&closure->old_program->symbols[live.old_symbol];
+	if (old->size != symbol->size)
+		return closure_refuse(closure, ret, REMEDY_OBJECT,
+		                      "refers to variable %s, whose size "
+		                      "changed from %lu to %lu bytes",
+		                      symbol->name, old->size, symbol->size);
+	*ret = target_old(old->addr + place->off);
+	return NULL;
+}
+
+/* ---- Constants ---------------------------------------------------------- */
+
+static bool is_kept(const struct closure *closure, const struct symbol *symbol)
+{
+	return pair_set_has(&closure->kept, symbol->addr, symbol->size, PF_R);
+}
+
+/* Labels of computed gotos lead into the code of one build. */
+static bool points_into_code(const struct program *program, uint64_t addr,
+                             uint64_t size)
+{
+	for (size_t i = program_relocation_from(program, addr);
+	     i < program->num_relocations &&
+	     program->relocations[i].addr - addr < size;
+	     i++) {
+		struct place place =
+			place_at(program, program->relocations[i].addend);
+
+		if (program->relocations[i].type == R_X86_64_RELATIVE &&
+		    place.kind == PLACE_FUNCTION && place.off)
+			return true;
+	}
+	return false;
+}
+
+static struct hfx_error *resolve_constant(struct closure *closure,
+                                          const struct place *place,
+                                          struct target *ret)
+{
+	const struct symbol *symbol = place->symbol;
+	bool same = false;
+
+	ret->kind = TARGET_INSIDE;
+	if (is_kept(closure, symbol))
+		return NULL;
+	if (symbol->peer != NO_INDEX &&
+	    !points_into_code(closure->new_program, symbol->addr,
+	                      symbol->size)) {
+		const struct symbol *old =
+			&closure->old_program->symbols[symbol->peer];
+
+		if (old->size == symbol->size)
+			HFX_TRY(comparison_of_data(closure->comparison,
+			                           old->addr, symbol->addr,
+			                           symbol->size, &same));
+		if (same) {
+			*ret = target_old(old->addr + place->off);
+			return NULL;
+		}
+	}
+	return closure_keep(closure, symbol->addr, symbol->size, PF_R);
+}
+
+static struct hfx_error *keep_anonymous(struct closure *closure,
+                                        const struct place *place,
+                                        const struct use *use,
+                                        struct target *ret)
+{
+	const struct program *program = closure->new_program;
+	const struct section *section = place->section;
+	uint64_t room = section->addr + section->size - place->addr;
+	uint64_t size = anonymous_size(program, place->addr);
+
+	if (use->is_write)
+		return closure_refuse(closure, ret, REMEDY_SKIP,
+		                      "writes to data without a symbol at "
+		                      "0x%lx",
+		                      place->addr);
+	if (use->kind == REFERENCE_ADDRESS && !use->is_pointer) {
+		uint64_t table =
+			4 * jump_table_length(program, closure->function,
+		                              place->addr);
+		if (table > size)
+			size = table;
+	}
+	if (use->size > size)
+		size = use->size;
+	ret->kind = TARGET_INSIDE;
+	return closure_keep(closure, place->addr, size < room ? size : room,
+	                    PF_R);
+}
+
+/* ---- Ends of tables ----------------------------------------------------- */
+
+static bool has_reference_to(const struct function *function, uint64_t start,
+                             uint64_t size)
+{
+	for (size_t i = 0; i < function->num_references; i++)
+		if (function->references[i].target - start < size)
+			return true;
+	return false;
+}
+
+/* Object that ends exactly at `addr`, or NULL. */
+static const struct symbol *table_before(const struct closure *closure,
+                                         uint64_t addr)
+{
+	const struct symbol *table =
+		place_object_ending_at(closure->new_program, addr);
+
+	return table && table->addr + table->size == addr ? table : NULL;
+}
+
+/* The same, if the function refers to that object otherwise too. */
+static const struct symbol *used_table_before(const struct closure *closure,
+                                              uint64_t addr)
+{
+	const struct symbol *table = table_before(closure, addr);
+
+	return table && has_reference_to(closure->function, table->addr,
+	                                 table->size)
+	               ? table
+	               : NULL;
+}
+
+/*
+ * Whether OLD's code of the same function uses the table, but never its end:
+ * then what stands behind the table is meant.
+ */
+static bool old_never_uses_end(const struct closure *closure,
+                               const struct symbol *table)
+{
+	const struct program *old = closure->old_program;
+
+	if (closure->function->peer == NO_INDEX || table->peer == NO_INDEX)
+		return false;
+	const struct function *function =
+		&old->functions[closure->function->peer];
+	const struct symbol *symbol = &old->symbols[table->peer];
+
+	return has_reference_to(function, symbol->addr, symbol->size) &&
+	       !has_reference_to(function, symbol->addr + symbol->size, 1);
+}
+
+/* Whether table and neighbour are both OLD's, and as close there. */
+static struct hfx_error *stay_together(struct closure *closure,
+                                       struct place table, uint64_t addr,
+                                       bool *ret)
+{
+	struct place next = place_at(closure->new_program, addr);
+	struct target end, start;
+
+	*ret = false;
+	if (next.kind != PLACE_OBJECT || next.off || !place_is_constant(&next))
+		return NULL;
+	table.off = table.symbol->size;
+	HFX_TRY(resolve_constant(closure, &table, &end));
+	HFX_TRY(resolve_constant(closure, &next, &start));
+	*ret = end.kind == TARGET_OLD && start.kind == TARGET_OLD &&
+	       end.old_addr == start.old_addr;
+	return NULL;
+}
+
+struct hfx_error *closure_keep_tables(struct closure *closure)
+{
+	const struct function *function = closure->function;
+	bool stay;
+
+	for (size_t i = 0; i < function->num_references; i++) {
+		uint64_t addr = function->references[i].target;
+		if (function->references[i].kind != REFERENCE_ADDRESS)
+			continue;
+		const struct symbol *table = used_table_before(closure, addr);
+		if (!table || old_never_uses_end(closure, table))
+			continue;
+		struct place place =
+			place_at(closure->new_program, table->addr);
+		if (place.symbol != table || !place_is_constant(&place))
+			continue;
+		HFX_TRY(stay_together(closure, place, addr, &stay));
+		if (!stay)
+			HFX_TRY(closure_keep(closure, table->addr, table->size,
+			                     PF_R));
+	}
+	return NULL;
+}
+
+static bool is_blank(const struct program *program, const struct place *place)
+{
+	uint64_t size = anonymous_size(program, place->addr);
+	const uint8_t *bytes = program_bytes(program, place->addr, size);
+	size_t i = program_relocation_from(program, place->addr);
+
+	if (i < program->num_relocations &&
+	    program->relocations[i].addr - place->addr < size)
+		return false;
+	for (uint64_t off = 0; bytes && off < size; off++)
+		if (bytes[off])
+			return false;
+	return true;
+}
+
+static struct hfx_error *resolve_end(struct closure *closure,
+                                     const struct symbol *table,
+                                     struct target *ret)
+{
+	struct place place = place_at(closure->new_program, table->addr);
+
+	if (place.symbol != table)
+		return closure_refuse(closure, ret, REMEDY_END,
+		                      "refers to the end of %s, which overlaps "
+		                      "other data",
+		                      table->name);
+	place.off = table->size;
+	return place_is_constant(&place)
+	               ? resolve_constant(closure, &place, ret)
+	               : resolve_variable(closure, &place, ret);
+}
+
+/*
+ * `&next` and `table + n` are one address when `next` stands right behind the
+ * table. As long as both did the same way from OLD to NEW, it does not matter;
+ * else OLD's code tells which one it means.
+ */
+static struct hfx_error *resolve_doubt(struct closure *closure,
+                                       const struct place *place,
+                                       const struct symbol *table,
+                                       struct target *ret)
+{
+	const struct function *function = closure->function;
+	struct target end;
+
+	HFX_TRY(resolve_end(closure, table, &end));
+	HFX_TRY(resolve_variable(closure, place, ret));
+	if (end.kind == TARGET_REFUSED || ret->kind == TARGET_REFUSED)
+		return NULL;
+	if (end.kind == ret->kind &&
+	    (end.kind == TARGET_INSIDE || end.old_addr == ret->old_addr))
+		return NULL;
+	if (table->size <= MAX_SCALAR_SIZE)
+		return NULL;
+	if (function->peer != NO_INDEX && ret->kind == TARGET_OLD &&
+	    end.kind == TARGET_OLD) {
+		const struct function *old =
+			&closure->old_program->functions[function->peer];
+		bool means_next = has_reference_to(old, ret->old_addr, 1);
+		bool means_end = has_reference_to(old, end.old_addr, 1);
+
+		if (means_next != means_end) {
+			if (means_end)
+				*ret = end;
+			return NULL;
+		}
+	}
+	return closure_refuse(closure, ret, REMEDY_END,
+	                      "refers to the end of %s or to %s behind it, and "
+	                      "these moved apart",
+	                      table->name, place->symbol->name);
+}
+
+static struct hfx_error *resolve_nameless(struct closure *closure,
+                                          const struct place *place,
+                                          const struct use *use,
+                                          struct target *ret)
+{
+	const struct symbol *table = NULL;
+
+	if (use->kind == REFERENCE_ADDRESS && !place_is_constant(place))
+		table = table_before(closure, place->addr);
+	if (table && (place->kind != PLACE_ANONYMOUS ||
+	              is_blank(closure->new_program, place)))
+		return resolve_end(closure, table, ret);
+	if (place->kind == PLACE_ANONYMOUS)
+		return keep_anonymous(closure, place, use, ret);
+	return closure_refuse(closure, ret, REMEDY_SKIP,
+	                      "refers to 0x%lx, and nothing is known of what "
+	                      "is there",
+	                      place->addr);
+}
+
+struct hfx_error *closure_resolve_data(struct closure *closure,
+                                       const struct place *place,
+                                       const struct use *use,
+                                       struct target *ret)
+{
+	const struct symbol *table = NULL;
+
+	if (place->kind != PLACE_OBJECT)
+		return resolve_nameless(closure, place, use, ret);
+	if (use->kind == REFERENCE_ADDRESS && !use->is_pointer && !place->off)
+		table = used_table_before(closure, place->addr);
+	if (!place_is_constant(place))
+		return table ? resolve_doubt(closure, place, table, ret)
+		             : resolve_variable(closure, place, ret);
+	if (!table || !is_kept(closure, table))
+		return resolve_constant(closure, place, ret);
+	/* The table is in the image, so its neighbour must be: one distance. */
+	ret->kind = TARGET_INSIDE;
+	return closure_keep(closure, place->symbol->addr, place->symbol->size,
+	                    PF_R);
+}

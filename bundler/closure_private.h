@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file closure_private.h
+ *
+ * The parts of closure_run(): what a reference of NEW becomes.
+ */
+#ifndef HFX_BUNDLER_CLOSURE_PRIVATE_H
+#define HFX_BUNDLER_CLOSURE_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "closure.h"
+#include "place.h"
+
+/** What a reference of NEW becomes. */
+struct target {
+	enum target_kind {
+		/** Stays: its place is in the image. */
+		TARGET_INSIDE,
+		/** `old_addr` of OLD. */
+		TARGET_OLD,
+		/** Said in the closure's refusals. */
+		TARGET_REFUSED,
+	} kind;
+	uint64_t old_addr;
+};
+
+/** How the code uses what it refers to. */
+struct use {
+	enum reference_kind kind;
+	/** Of an access; 0 if not known. */
+	uint64_t size;
+	bool is_write;
+	/** From data (a relocated pointer), not from code. */
+	bool is_pointer;
+};
+
+/** Resolve an address of NEW, taking into the image what must be. */
+HFX_MUST_CHECK struct hfx_error *closure_resolve(struct closure *closure,
+                                                 uint64_t addr,
+                                                 const struct use *use,
+                                                 struct target *ret);
+
+/** Resolve a PLT stub or a GOT slot (closure_import.c). */
+HFX_MUST_CHECK struct hfx_error *closure_resolve_stub(struct closure *closure,
+                                                      const struct place *place,
+                                                      struct target *ret);
+HFX_MUST_CHECK struct hfx_error *closure_resolve_slot(struct closure *closure,
+                                                      const struct place *place,
+                                                      struct target *ret);
+
+/** Fill `old_stubs` and `old_slots`. */
+HFX_MUST_CHECK struct hfx_error *closure_match_imports(struct closure *closure);
+
+/** Resolve data (closure_data.c). */
+HFX_MUST_CHECK struct hfx_error *closure_resolve_data(struct closure *closure,
+                                                      const struct place *place,
+                                                      const struct use *use,
+                                                      struct target *ret);
+
+/**
+ * Take into the image the constant tables whose ends the current function
+ * refers to: start and end must be of one copy.
+ */
+HFX_MUST_CHECK struct hfx_error *closure_keep_tables(struct closure *closure);
+
+/** Take a range of NEW into the image, with what it points to. */
+HFX_MUST_CHECK struct hfx_error *closure_keep(struct closure *closure,
+                                              uint64_t addr, uint64_t size,
+                                              uint32_t flags);
+
+/** Add a function to those that go into the image. */
+HFX_MUST_CHECK struct hfx_error *closure_select(struct closure *closure,
+                                                struct function *function);
+
+/** Add a relocation of the image. */
+HFX_MUST_CHECK struct hfx_error *closure_relocate(struct closure *closure,
+                                                  uint64_t addr, uint32_t type,
+                                                  uint32_t symbol,
+                                                  int64_t addend);
+
+/** Index of the import of @p relocation, added if need be. */
+HFX_MUST_CHECK struct hfx_error *
+closure_import(struct closure *closure,
+               const struct dynamic_relocation *relocation, uint32_t *ret);
+
+/** Refuse what the current function refers to. */
+HFX_MUST_CHECK HFX_PRINTF(4, 5) struct hfx_error *closure_refuse(
+	struct closure *closure, struct target *ret, const char *remedy,
+	const char *format, ...);
+
+/** Keep the unwind information of a function (closure_unwind.c). */
+HFX_MUST_CHECK struct hfx_error *
+closure_keep_unwind(struct closure *closure, const struct function *function);
+
+#endif /* HFX_BUNDLER_CLOSURE_PRIVATE_H */

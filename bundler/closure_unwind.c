@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The language-specific data of a function (Itanium C++ ABI, Exception
+ * Handling, "LSDA"): which calls have a landing pad, and which types it
+ * catches. It stands in NEW's .gcc_except_table, and its type table refers to
+ * pointers elsewhere.
+ */
+#include <dwarf.h>
+#include <elf.h>
+
+#include "closure_private.h"
+#include "cursor.h"
+
+#define TYPE_ENCODING_INDIRECT                                                 \
+	(DW_EH_PE_indirect | DW_EH_PE_pcrel | DW_EH_PE_sdata4)
+
+struct lsda {
+	uint64_t size;
+	/** Offset just behind the type table; 0 when there is none. */
+	uint64_t types_end;
+	/** Offset of the first byte that may be of the type table. */
+	uint64_t types_start;
+	uint8_t type_encoding;
+};
+
+static struct lsda parse_lsda(const uint8_t *bytes, uint64_t size)
+{
+	struct cursor cursor = cursor_init(bytes, size);
+	struct lsda lsda = {0};
+
+	uint8_t start_encoding = cursor_u8(&cursor);
+	lsda.type_encoding = cursor_u8(&cursor);
+	if (lsda.type_encoding != DW_EH_PE_omit) {
+		uint64_t distance = cursor_uleb128(&cursor);
+		lsda.types_end = cursor.off + distance;
+	}
+	cursor_u8(&cursor);
+	uint64_t call_sites = cursor_uleb128(&cursor);
+	lsda.types_start = cursor.off + call_sites;
+	lsda.size = lsda.types_end ? lsda.types_end : lsda.types_start;
+	if (cursor.failed || start_encoding != DW_EH_PE_omit ||
+	    lsda.size > size || lsda.types_start > lsda.size)
+		return (struct lsda){0};
+	return lsda;
+}
+
+/* Type entries grow down from the table's end; actions come before them. */
+static struct hfx_error *keep_types(struct closure *closure, uint64_t addr,
+                                    const uint8_t *bytes,
+                                    const struct lsda *lsda)
+{
+	for (uint64_t end = lsda->types_end; end >= lsda->types_start + 4;
+	     end -= 4) {
+		struct cursor cursor = cursor_init(bytes + end - 4, 4);
+		int32_t distance = (int32_t)cursor_u32(&cursor);
+		uint64_t slot = addr + end - 4 + distance;
+
+		if (!distance)
+			continue;
+		if (!program_relocation_at(closure->new_program, slot))
+			break;
+		HFX_TRY(closure_keep(closure, slot, 8, PF_R));
+	}
+	return NULL;
+}
+
+static struct hfx_error *keep_lsda(struct closure *closure, uint64_t addr)
+{
+	const struct section *section =
+		program_section_at(closure->new_program, addr);
+	struct target target;
+
+	if (!section || !section->data)
+		return NULL;
+	uint64_t off = addr - section->addr;
+	struct lsda lsda = parse_lsda(section->data + off, section->size - off);
+	if (!lsda.size ||
+	    (lsda.types_end && lsda.type_encoding != TYPE_ENCODING_INDIRECT))
+		return closure_refuse(closure, &target,
+		                      "Leave the function out with --skip",
+		                      "its exception table at 0x%lx is of an "
+		                      "unknown form",
+		                      addr);
+	HFX_TRY(closure_keep(closure, addr, lsda.size, PF_R));
+	if (!lsda.types_end)
+		return NULL;
+	return keep_types(closure, addr, section->data + off, &lsda);
+}
+
+struct hfx_error *closure_keep_unwind(struct closure *closure,
+                                      const struct function *function)
+{
+	uint64_t lsda, personality;
+
+	if (!closure->unwind)
+		return NULL;
+	unwind_table_references(closure->unwind, function->addr, &lsda,
+	                        &personality);
+	if (lsda)
+		HFX_TRY(keep_lsda(closure, lsda));
+	if (personality &&
+	    program_relocation_at(closure->new_program, personality))
+		HFX_TRY(closure_keep(closure, personality, 8, PF_R));
+	return NULL;
+}

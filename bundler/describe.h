@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file describe.h
+ *
+ * The result of a selection as text: for the report, and for the manifest.
+ */
+#ifndef HFX_BUNDLER_DESCRIBE_H
+#define HFX_BUNDLER_DESCRIBE_H
+
+#include "checks.h"
+#include "error.h"
+#include "manifest.h"
+#include "report.h"
+#include "selection.h"
+
+/** Fill the report, all but the bundle and the number of instructions. */
+HFX_MUST_CHECK struct hfx_error *
+describe_report(const struct selection *selection,
+                const struct warnings *warnings, struct report *ret);
+
+/**
+ * Make the manifest of the bundle, all but the image's size and digest.
+ *
+ * @param[in] report From describe_report(): its texts are used again.
+ * @param[out] ret Manifest, for manifest_destroy().
+ */
+HFX_MUST_CHECK struct hfx_error *
+describe_manifest(const struct selection *selection,
+                  const struct report *report, struct manifest **ret);
+
+#endif /* HFX_BUNDLER_DESCRIBE_H */

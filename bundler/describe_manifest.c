@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "describe.h"
+#include "place.h"
+
+static bool copy_texts(const struct report_function *from,
+                       struct manifest_function *to)
+{
+	to->name = strdup(from->name);
+	to->linkage_name = strdup(from->linkage_name);
+	to->unit = strdup(from->unit);
+	to->signature = strdup(from->signature);
+	to->source = strdup(from->source);
+	to->reason = strdup(from->reason);
+	return to->name && to->linkage_name && to->unit && to->signature &&
+	       to->source && to->reason;
+}
+
+static enum manifest_function_kind manifest_kind(enum report_kind kind)
+{
+	switch (kind) {
+	case REPORT_NEW:
+		return MANIFEST_FUNCTION_NEW;
+	case REPORT_PART:
+		return MANIFEST_FUNCTION_PART;
+	default:
+		return MANIFEST_FUNCTION_CHANGED;
+	}
+}
+
+static struct hfx_error *describe_old(const struct selection *selection,
+                                      const struct function *function,
+                                      struct manifest_function *ret)
+{
+	const struct function *old =
+		&selection->old_program->functions[function->peer];
+	struct entry entry = entry_check(selection->old_entries, old);
+	const uint8_t *code =
+		program_bytes(selection->old_program, old->addr, entry.size);
+
+	if (!code)
+		return hfx_error_create(HFX_ERROR_BAD_ELF,
+		                        "%s: the code of %s is not in the file",
+		                        selection->old_program->path,
+		                        ret->linkage_name);
+	ret->old_addr = old->addr;
+	ret->old_size = entry.size;
+	ret->old_entry = entry.off;
+	ret->old_digest = digest_of(code, entry.size);
+	return NULL;
+}
+
+static struct hfx_error *describe_function(const struct selection *selection,
+                                           const struct report_function *from,
+                                           struct manifest_function *ret)
+{
+	const struct function *function =
+		program_function_at(selection->new_program, from->new_addr);
+
+	if (!copy_texts(from, ret))
+		return hfx_error_no_memory();
+	ret->signature_digest =
+		digest_of(ret->signature, strlen(ret->signature));
+	ret->kind = manifest_kind(from->kind);
+	ret->new_addr = from->new_addr;
+	ret->new_size = from->new_size;
+	ret->new_entry = MANIFEST_NO_ENTRY;
+	if (ret->kind == MANIFEST_FUNCTION_PART)
+		return NULL;
+	struct entry entry = entry_check(selection->new_entries, function);
+	if (!entry.refusal && entry.size == function->size)
+		ret->new_entry = entry.off;
+	return ret->kind == MANIFEST_FUNCTION_CHANGED
+	               ? describe_old(selection, function, ret)
+	               : NULL;
+}
+
+static struct hfx_error *describe_functions(const struct selection *selection,
+                                            const struct report *report,
+                                            struct manifest_module *module)
+{
+	module->functions =
+		calloc(report->num_functions + 1, sizeof(*module->functions));
+	if (!module->functions)
+		return hfx_error_no_memory();
+	for (size_t i = 0; i < report->num_functions; i++)
+		if (report->functions[i].kind != REPORT_REMOVED)
+			HFX_TRY(describe_function(
+				selection, &report->functions[i],
+				&module->functions[module->num_functions++]));
+	return NULL;
+}
+
+static struct hfx_error *describe_imports(const struct selection *selection,
+                                          struct manifest_module *module)
+{
+	const struct image_description *image = &selection->closure.image;
+
+	module->imports =
+		calloc(image->num_imports + 1, sizeof(*module->imports));
+	if (!module->imports)
+		return hfx_error_no_memory();
+	for (size_t i = 0; i < image->num_imports; i++) {
+		const struct image_import *from = &image->imports[i];
+		struct manifest_import *to = &module->imports[i];
+
+		module->num_imports++;
+		to->name = strdup(from->name);
+		to->version = strdup(from->version);
+		to->library = strdup(from->library);
+		if (!to->name || !to->version || !to->library)
+			return hfx_error_no_memory();
+	}
+	return NULL;
+}
+
+static struct hfx_error *describe_objects(const struct selection *selection,
+                                          struct manifest_module *module)
+{
+	const struct closure *closure = &selection->closure;
+
+	module->objects =
+		calloc(closure->num_new_objects + 1, sizeof(*module->objects));
+	if (!module->objects)
+		return hfx_error_no_memory();
+	for (size_t i = 0; i < closure->num_new_objects; i++) {
+		const struct symbol *from =
+			&selection->new_program
+				 ->symbols[closure->new_objects[i]];
+		struct manifest_object *to = &module->objects[i];
+
+		module->num_objects++;
+		to->name = strdup(from->name);
+		to->unit = strdup(from->file);
+		to->new_addr = from->addr;
+		to->new_size = from->size;
+		if (!to->name || !to->unit)
+			return hfx_error_no_memory();
+	}
+	return NULL;
+}
+
+static struct hfx_error *describe_warnings(const struct report *report,
+                                           struct manifest_module *module)
+{
+	module->warnings =
+		calloc(report->num_warnings + 1, sizeof(*module->warnings));
+	if (!module->warnings)
+		return hfx_error_no_memory();
+	for (size_t i = 0; i < report->num_warnings; i++) {
+		module->warnings[i] = strdup(report->warnings[i]);
+		module->num_warnings++;
+		if (!module->warnings[i])
+			return hfx_error_no_memory();
+	}
+	return NULL;
+}
+
+static const char *file_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static struct hfx_error *describe_module(const struct selection *selection,
+                                         const struct report *report,
+                                         struct manifest_module *module)
+{
+	module->name = strdup(file_name(selection->old_program->path));
+	module->image_member = strdup("modules/0.so");
+	if (!module->name || !module->image_member)
+		return hfx_error_no_memory();
+	module->old_build_id = selection->old_program->build_id;
+	module->new_build_id = selection->new_program->build_id;
+	HFX_TRY(describe_functions(selection, report, module));
+	HFX_TRY(describe_imports(selection, module));
+	HFX_TRY(describe_objects(selection, module));
+	return describe_warnings(report, module);
+}
+
+/* "fix" of "some/where/fix.hfx". */
+static char *name_from_path(const char *path)
+{
+	const char *name = file_name(path);
+	size_t length = strlen(name);
+
+	if (length > 4 && !strcmp(name + length - 4, ".hfx"))
+		length -= 4;
+	return strndup(name, length);
+}
+
+static uint64_t source_date(void)
+{
+	const char *text = getenv("SOURCE_DATE_EPOCH");
+
+	return text ? strtoull(text, NULL, 10) : 0;
+}
+
+struct hfx_error *describe_manifest(const struct selection *selection,
+                                    const struct report *report,
+                                    struct manifest **ret)
+{
+	const struct diff_options *options = selection->options;
+	struct manifest *manifest = calloc(1, sizeof(*manifest));
+
+	if (!manifest)
+		return hfx_error_no_memory();
+	manifest->name = options->name ? strdup(options->name)
+	                               : name_from_path(options->output_path);
+	manifest->version = strdup(options->version ? options->version : "");
+	manifest->description =
+		strdup(options->description ? options->description : "");
+	manifest->generator = strdup("hfx-bundle " HFX_VERSION);
+	manifest->created = source_date();
+	manifest->modules = calloc(1, sizeof(*manifest->modules));
+	if (manifest->modules)
+		manifest->num_modules = 1;
+	struct hfx_error *err = NULL;
+	if (!manifest->name || !manifest->version || !manifest->description ||
+	    !manifest->generator || !manifest->modules)
+		err = hfx_error_no_memory();
+	if (!err && !manifest_name_is_valid(manifest->name))
+		err = hfx_error_create(
+			HFX_ERROR_INVALID_ARGUMENT,
+			"\"%s\" cannot be the name of a patch; give one of "
+			"letters, digits and ._+- with --name",
+			manifest->name);
+	if (!err)
+		err = describe_module(selection, report, manifest->modules);
+	if (err) {
+		manifest_destroy(manifest);
+		return err;
+	}
+	*ret = manifest;
+	return NULL;
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/* hfx-bundle: the command line. Only this file prints and exits. */
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "array.h"
+#include "bundle.h"
+#include "cleanup.h"
+#include "manifest_show.h"
+#include "pipeline.h"
+
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_REFUSED = 1,
+	EXIT_BAD_INPUT = 2,
+	EXIT_NOTHING = 3,
+};
+
+enum {
+	OPTION_ALL = 256,
+	OPTION_COLOR,
+	OPTION_DESCRIPTION,
+	OPTION_JSON,
+	OPTION_NAME,
+	OPTION_NEW_DEBUG,
+	OPTION_OLD_DEBUG,
+	OPTION_ONLY,
+	OPTION_SKIP,
+	OPTION_VERSION,
+};
+
+static const char usage_text[] =
+	"Usage: hfx-bundle diff OLD NEW [-o FIX.hfx] [OPTION...]\n"
+	"       hfx-bundle show FIX.hfx [--json]\n"
+	"       hfx-bundle verify FIX.hfx OLD\n"
+	"       hfx-bundle --help | --version\n";
+
+static const char diff_help_text[] =
+	"Usage: hfx-bundle diff OLD NEW [-o FIX.hfx] [OPTION...]\n"
+	"\n"
+	"Find the functions that differ between two builds of a program or\n"
+	"shared library, and write a bundle that patches OLD while it runs.\n"
+	"Without -o, only report.\n"
+	"\n"
+	"  -o, --output FILE       bundle to write\n"
+	"      --old-debug FILE    debug file of OLD, if it is stripped\n"
+	"      --new-debug FILE    debug file of NEW, if it is stripped\n"
+	"      --all               select every function that can be patched\n"
+	"      --only PATTERN      only functions whose name matches (repeat)\n"
+	"      --skip PATTERN      no functions whose name matches (repeat)\n"
+	"      --name NAME         name of the patch (default: from FILE)\n"
+	"      --version TEXT      version of the patch\n"
+	"      --description TEXT  what it is for\n"
+	"      --json              print the report as JSON\n"
+	"      --color WHEN        auto, always or never (default: auto)\n"
+	"  -q, --quiet             refusals and totals only\n"
+	"  -v, --verbose           also addresses, signatures, what was left "
+        "out\n"
+	"  -h, --help              this text\n"
+	"\n"
+	"Exit status: 0 done, 1 refused as unsafe, 2 usage or bad input,\n"
+	"3 nothing to patch (no bundle is written).\n";
+
+enum when { WHEN_AUTO, WHEN_ALWAYS, WHEN_NEVER };
+
+struct diff_command {
+	struct diff_options options;
+	enum report_detail detail;
+	enum when color;
+	bool json;
+};
+
+HFX_PRINTF(1, 2) static int usage_error(const char *format, ...)
+{
+	va_list args;
+
+	fputs("hfx-bundle: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\n%s", usage_text);
+	return EXIT_BAD_INPUT;
+}
+
+static int fail(struct hfx_error *err)
+{
+	fprintf(stderr, "hfx-bundle: %s\n", hfx_error_message(err));
+	hfx_error_destroy(err);
+	return EXIT_BAD_INPUT;
+}
+
+/* What was printed must have arrived: a full disk is a failure. */
+static int finish_output(int code)
+{
+	if (!ferror(stdout) && !fflush(stdout))
+		return code;
+	perror("hfx-bundle: standard output");
+	return EXIT_BAD_INPUT;
+}
+
+static bool parse_when(const char *text, enum when *ret)
+{
+	static const char *const names[] = {"auto", "always", "never"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(text, names[i])) {
+			*ret = i;
+			return true;
+		}
+	return false;
+}
+
+static bool use_color(enum when when)
+{
+	const char *no_color = getenv("NO_COLOR");
+
+	if (when != WHEN_AUTO)
+		return when == WHEN_ALWAYS;
+	return isatty(STDOUT_FILENO) && !(no_color && *no_color);
+}
+
+static const struct option diff_long_options[] = {
+	{"all", no_argument, NULL, OPTION_ALL},
+	{"color", required_argument, NULL, OPTION_COLOR},
+	{"description", required_argument, NULL, OPTION_DESCRIPTION},
+	{"help", no_argument, NULL, 'h'},
+	{"json", no_argument, NULL, OPTION_JSON},
+	{"name", required_argument, NULL, OPTION_NAME},
+	{"new-debug", required_argument, NULL, OPTION_NEW_DEBUG},
+	{"old-debug", required_argument, NULL, OPTION_OLD_DEBUG},
+	{"only", required_argument, NULL, OPTION_ONLY},
+	{"output", required_argument, NULL, 'o'},
+	{"quiet", no_argument, NULL, 'q'},
+	{"skip", required_argument, NULL, OPTION_SKIP},
+	{"verbose", no_argument, NULL, 'v'},
+	{"version", required_argument, NULL, OPTION_VERSION},
+	{0},
+};
+
+static int add_pattern(struct patterns *patterns, const char *pattern)
+{
+	if (HFX_ARRAY_PUSH(patterns, items, pattern))
+		return EXIT_DONE;
+	return fail(hfx_error_no_memory());
+}
+
+/* One option; anything but EXIT_DONE ends the program. */
+static int take_option(struct diff_command *command, int option)
+{
+	struct diff_options *options = &command->options;
+
+	switch (option) {
+	case 'o':
+		options->output_path = optarg;
+		return EXIT_DONE;
+	case 'q':
+		command->detail = REPORT_QUIET;
+		return EXIT_DONE;
+	case 'v':
+		command->detail = REPORT_VERBOSE;
+		return EXIT_DONE;
+	case OPTION_ALL:
+		options->all = true;
+		return EXIT_DONE;
+	case OPTION_COLOR:
+		if (parse_when(optarg, &command->color))
+			return EXIT_DONE;
+		return usage_error("--color takes auto, always or never, "
+		                   "not \"%s\"",
+		                   optarg);
+	case OPTION_DESCRIPTION:
+		options->description = optarg;
+		return EXIT_DONE;
+	case OPTION_JSON:
+		command->json = true;
+		return EXIT_DONE;
+	case OPTION_NAME:
+		options->name = optarg;
+		return EXIT_DONE;
+	case OPTION_NEW_DEBUG:
+		options->new_debug_path = optarg;
+		return EXIT_DONE;
+	case OPTION_OLD_DEBUG:
+		options->old_debug_path = optarg;
+		return EXIT_DONE;
+	case OPTION_ONLY:
+		return add_pattern(&options->only, optarg);
+	case OPTION_SKIP:
+		return add_pattern(&options->skip, optarg);
+	case OPTION_VERSION:
+		options->version = optarg;
+		return EXIT_DONE;
+	default:
+		fputs(usage_text, stderr);
+		return EXIT_BAD_INPUT;
+	}
+}
+
+static int print_report(const struct diff_command *command,
+                        const struct report *report)
+{
+	struct report_style style = {
+		.detail = command->detail,
+		.use_color = use_color(command->color),
+	};
+
+	if (!command->json) {
+		report_print(stdout, report, &style);
+		return EXIT_DONE;
+	}
+	struct hfx_error *err = report_print_json(stdout, report);
+	return err ? fail(err) : EXIT_DONE;
+}
+
+static int exit_code_of(enum diff_outcome outcome)
+{
+	switch (outcome) {
+	case DIFF_DONE:
+		return EXIT_DONE;
+	case DIFF_REFUSED:
+		return EXIT_REFUSED;
+	default:
+		return EXIT_NOTHING;
+	}
+}
+
+static int run_diff(const struct diff_command *command)
+{
+	struct report report = {0};
+	enum diff_outcome outcome;
+	struct hfx_error *err = diff_run(&command->options, &report, &outcome);
+	int code = err ? fail(err) : print_report(command, &report);
+
+	report_deinit(&report);
+	return finish_output(code == EXIT_DONE ? exit_code_of(outcome) : code);
+}
+
+static int command_diff(int argc, char **argv)
+{
+	struct diff_command command = {.detail = REPORT_NORMAL};
+	int code = EXIT_DONE, option;
+
+	while (code == EXIT_DONE &&
+	       (option = getopt_long(argc, argv, "ho:qv", diff_long_options,
+	                             NULL)) != -1) {
+		if (option == 'h') {
+			fputs(diff_help_text, stdout);
+			code = finish_output(EXIT_DONE);
+			goto out;
+		}
+		code = take_option(&command, option);
+	}
+	if (code == EXIT_DONE && argc - optind != 2)
+		code = usage_error("diff takes two files, OLD and NEW");
+	if (code == EXIT_DONE) {
+		command.options.old_path = argv[optind];
+		command.options.new_path = argv[optind + 1];
+		command.options.show_progress = command.detail != REPORT_QUIET;
+		code = run_diff(&command);
+	}
+out:
+	free(command.options.only.items);
+	free(command.options.skip.items);
+	return code;
+}
+
+static int command_show(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"help", no_argument, NULL, 'h'},
+		{"json", no_argument, NULL, OPTION_JSON},
+		{0},
+	};
+	struct bundle *bundle = NULL;
+	bool json = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (option == 'h') {
+			fputs(usage_text, stdout);
+			return finish_output(EXIT_DONE);
+		}
+		if (option != OPTION_JSON) {
+			fputs(usage_text, stderr);
+			return EXIT_BAD_INPUT;
+		}
+		json = true;
+	}
+	if (argc - optind != 1)
+		return usage_error("show takes one file, a bundle");
+	struct hfx_error *err = bundle_read(argv[optind], &bundle);
+	if (!err && json)
+		err = manifest_show_json(stdout, bundle);
+	else if (!err)
+		manifest_show(stdout, bundle->manifest, &bundle->id);
+	bundle_destroy(bundle);
+	return finish_output(err ? fail(err) : EXIT_DONE);
+}
+
+/* The module of the bundle that was made for this file, else the first. */
+static struct hfx_error *verify_module(const struct bundle *bundle,
+                                       const char *path)
+{
+	const struct manifest *manifest = bundle->manifest;
+	struct hfx_error *first = NULL;
+
+	for (size_t i = 0; i < manifest->num_modules; i++) {
+		struct hfx_error *err =
+			manifest_verify_file(&manifest->modules[i], path);
+
+		if (hfx_error_code(err) != HFX_ERROR_BUILD_MISMATCH) {
+			hfx_error_destroy(first);
+			return err;
+		}
+		if (first)
+			hfx_error_destroy(err);
+		else
+			first = err;
+	}
+	return first;
+}
+
+static int command_verify(int argc, char **argv)
+{
+	struct bundle *bundle = NULL;
+
+	if (argc == 2 &&
+	    (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
+		fputs(usage_text, stdout);
+		return finish_output(EXIT_DONE);
+	}
+	if (argc != 3)
+		return usage_error("verify takes two files, a bundle and OLD");
+	struct hfx_error *err = bundle_read(argv[1], &bundle);
+	if (err)
+		return fail(err);
+	err = verify_module(bundle, argv[2]);
+	bundle_destroy(bundle);
+	enum hfx_error_code code = hfx_error_code(err);
+	if (!err)
+		printf("%s fits %s\n", argv[1], argv[2]);
+	else
+		fail(err);
+	if (code == HFX_ERROR_BUILD_MISMATCH || code == HFX_ERROR_CODE_MISMATCH)
+		return finish_output(EXIT_REFUSED);
+	return finish_output(err ? EXIT_BAD_INPUT : EXIT_DONE);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{"diff", command_diff},
+	{"show", command_show},
+	{"verify", command_verify},
+};
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return usage_error("give a command");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	if (!strcmp(argv[1], "--version")) {
+		puts("hfx-bundle " HFX_VERSION);
+		return finish_output(EXIT_DONE);
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		fputs(usage_text, stdout);
+		return finish_output(EXIT_DONE);
+	}
+	return usage_error("\"%s\" is not a command", argv[1]);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file options.h
+ *
+ * What the user asks of `hfx-bundle diff`.
+ */
+#ifndef HFX_BUNDLER_OPTIONS_H
+#define HFX_BUNDLER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/** Shell patterns (fnmatch()), in the order they were given. */
+struct patterns {
+	const char **items;
+	size_t num_items;
+	size_t cap_items;
+};
+
+struct diff_options {
+	const char *old_path;
+	const char *new_path;
+	/** Separate debug files, or `NULL`. */
+	const char *old_debug_path;
+	const char *new_debug_path;
+	/** Bundle to write, or `NULL` to report only. */
+	const char *output_path;
+	/** `NULL`: from the output's file name. */
+	const char *name;
+	const char *version;
+	const char *description;
+	/** Select every function that can be patched, changed or not. */
+	bool all;
+	struct patterns only;
+	struct patterns skip;
+	bool show_progress;
+};
+
+#endif /* HFX_BUNDLER_OPTIONS_H */

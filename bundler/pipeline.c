@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The passes, and what holds after each:
+ *
+ *   load       sections, symbols, functions, relocations, PLT of both builds
+ *   scan       what each function refers to
+ *   match      which symbol of NEW is which of OLD
+ *   compare    a verdict for each function, with a reason
+ *   select     the functions to patch, whether they may be, and what they
+ *              bring with them
+ *   check      warnings
+ *   describe   report and manifest
+ *   write      image and bundle
+ */
+#include "pipeline.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "bundle_write.h"
+#include "checks.h"
+#include "closure.h"
+#include "compare.h"
+#include "describe.h"
+#include "image_writer.h"
+#include "match.h"
+#include "program_load.h"
+#include "progress.h"
+#include "scan.h"
+#include "selection.h"
+#include "unwind_table.h"
+
+#define NUM_PASSES 8
+#define PAGE_SIZE  4096
+
+struct diff {
+	const struct diff_options *options;
+	struct program *old_program;
+	struct program *new_program;
+	struct decoder *decoder;
+	struct comparison *comparison;
+	struct unwind_table *unwind;
+	struct selection selection;
+	struct warnings warnings;
+	struct progress progress;
+	unsigned int num_done;
+};
+
+static void begin_pass(struct diff *diff, const char *what)
+{
+	progress_step(&diff->progress, what, diff->num_done++, NUM_PASSES);
+}
+
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat a_status, b_status;
+
+	return !stat(a, &a_status) && !stat(b, &b_status) &&
+	       a_status.st_dev == b_status.st_dev &&
+	       a_status.st_ino == b_status.st_ino;
+}
+
+static struct hfx_error *load(struct diff *diff)
+{
+	const struct diff_options *options = diff->options;
+
+	begin_pass(diff, "loading");
+	if (!options->all && is_same_file(options->old_path, options->new_path))
+		return hfx_error_create(
+			HFX_ERROR_INVALID_ARGUMENT,
+			"%s: OLD and NEW are the same file; give the build "
+			"that runs as OLD and the patched one as NEW",
+			options->old_path);
+	HFX_TRY(program_load(options->old_path, options->old_debug_path,
+	                     &diff->old_program));
+	if (!diff->old_program->build_id.size)
+		return hfx_error_create(
+			HFX_ERROR_BAD_ELF,
+			"%s: no build-id, by which the running program is "
+			"known; link it with -Wl,--build-id",
+			options->old_path);
+	return program_load(options->new_path, options->new_debug_path,
+	                    &diff->new_program);
+}
+
+static struct hfx_error *scan(struct diff *diff)
+{
+	begin_pass(diff, "decoding");
+	HFX_TRY(decoder_create(&diff->decoder));
+	HFX_TRY(scan_program(diff->old_program, diff->decoder));
+	return scan_program(diff->new_program, diff->decoder);
+}
+
+static struct hfx_error *compare(struct diff *diff)
+{
+	begin_pass(diff, "matching");
+	HFX_TRY(match_programs(diff->old_program, diff->new_program));
+	begin_pass(diff, "comparing");
+	HFX_TRY(comparison_create(diff->old_program, diff->new_program,
+	                          diff->decoder, &diff->comparison));
+	return comparison_run(diff->comparison);
+}
+
+static const struct section *find_section(const struct program *program,
+                                          const char *name)
+{
+	for (size_t i = 0; i < program->num_sections; i++)
+		if (!strcmp(program->sections[i].name, name))
+			return &program->sections[i];
+	return NULL;
+}
+
+static struct hfx_error *select_functions(struct diff *diff)
+{
+	const struct section *frames =
+		find_section(diff->new_program, ".eh_frame");
+
+	begin_pass(diff, "selecting");
+	HFX_TRY(hfx_error_wrap(
+		unwind_table_create(frames ? frames->addr : 0,
+	                            frames ? frames->data : NULL,
+	                            frames && frames->data ? frames->size : 0,
+	                            &diff->unwind),
+		"%s", diff->new_program->path));
+	HFX_TRY(selection_init(&diff->selection, diff->options,
+	                       diff->comparison, diff->old_program,
+	                       diff->new_program, diff->unwind, diff->decoder));
+	return selection_run(&diff->selection);
+}
+
+static struct hfx_error *check(struct diff *diff)
+{
+	begin_pass(diff, "checking");
+	HFX_TRY(check_inputs(diff->old_program, diff->new_program,
+	                     &diff->warnings));
+	HFX_TRY(check_initial_values(diff->comparison, diff->old_program,
+	                             diff->new_program, &diff->warnings));
+	return check_types(diff->old_program, diff->new_program,
+	                   &diff->warnings);
+}
+
+static int compare_relocations(const void *a, const void *b)
+{
+	const struct image_relocation *x = a, *y = b;
+
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+/* Ranges that overlap bring their relocations twice. */
+static void drop_double_relocations(struct image_description *image)
+{
+	size_t kept = 0;
+
+	qsort(image->relocations, image->num_relocations,
+	      sizeof(*image->relocations), compare_relocations);
+	for (size_t i = 0; i < image->num_relocations; i++)
+		if (!kept || image->relocations[kept - 1].addr !=
+		                     image->relocations[i].addr)
+			image->relocations[kept++] = image->relocations[i];
+	image->num_relocations = kept;
+}
+
+static struct hfx_error *make_image(struct diff *diff,
+                                    const struct manifest *manifest,
+                                    struct buffer *ret)
+{
+	struct image_description *image = &diff->selection.closure.image;
+	const struct section *frames =
+		find_section(diff->new_program, ".eh_frame");
+	uint64_t end = diff->new_program->end_addr;
+
+	drop_double_relocations(image);
+	image->soname = manifest->name;
+	image->build_id = diff->new_program->build_id;
+	image->free_addr = (end + PAGE_SIZE - 1) & -(uint64_t)PAGE_SIZE;
+	if (frames && frames->data) {
+		image->eh_frame_addr = frames->addr;
+		image->eh_frame = frames->data;
+		image->eh_frame_size = frames->size;
+	}
+	return image_write(image, ret);
+}
+
+static struct hfx_error *write_bundle(struct diff *diff, struct report *report)
+{
+	struct manifest *manifest = NULL;
+	struct buffer image = {0};
+	struct stat status;
+
+	begin_pass(diff, "writing");
+	struct hfx_error *err =
+		describe_manifest(&diff->selection, report, &manifest);
+	if (!err)
+		err = make_image(diff, manifest, &image);
+	if (!err)
+		err = bundle_seal(manifest, &image);
+	if (!err)
+		err = bundle_write(diff->options->output_path, manifest,
+		                   &image);
+	manifest_destroy(manifest);
+	buffer_deinit(&image);
+	if (err)
+		return err;
+	report->bundle_path = strdup(diff->options->output_path);
+	if (!stat(diff->options->output_path, &status))
+		report->bundle_size = status.st_size;
+	return report->bundle_path ? NULL : hfx_error_no_memory();
+}
+
+static struct hfx_error *finish(struct diff *diff, struct report *report,
+                                enum diff_outcome *outcome_ret)
+{
+	begin_pass(diff, "describing");
+	HFX_TRY(describe_report(&diff->selection, &diff->warnings, report));
+	if (report->num_refusals) {
+		*outcome_ret = DIFF_REFUSED;
+		return NULL;
+	}
+	if (!diff->selection.closure.num_functions) {
+		*outcome_ret = DIFF_NOTHING;
+		return NULL;
+	}
+	if (diff->options->output_path)
+		HFX_TRY(write_bundle(diff, report));
+	*outcome_ret = DIFF_DONE;
+	return NULL;
+}
+
+struct hfx_error *diff_run(const struct diff_options *options,
+                           struct report *report_ret,
+                           enum diff_outcome *outcome_ret)
+{
+	struct diff diff = {.options = options};
+	bool is_selected = false;
+
+	progress_init(&diff.progress, options->show_progress);
+	struct hfx_error *err = load(&diff);
+	if (!err)
+		err = scan(&diff);
+	if (!err)
+		err = compare(&diff);
+	if (!err) {
+		is_selected = true;
+		err = select_functions(&diff);
+	}
+	if (!err)
+		err = check(&diff);
+	if (!err)
+		err = finish(&diff, report_ret, outcome_ret);
+	progress_finish(&diff.progress);
+	if (is_selected)
+		selection_deinit(&diff.selection);
+	warnings_deinit(&diff.warnings);
+	unwind_table_destroy(diff.unwind);
+	comparison_destroy(diff.comparison);
+	decoder_destroy(diff.decoder);
+	program_destroy(diff.old_program);
+	program_destroy(diff.new_program);
+	return err;
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include "selection.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <elf.h>
+
+#include "array.h"
+#include "debug_info.h"
+#include "place.h"
+
+#define REMEDY_ENTRY                                                           \
+	"Make it longer or let it be inlined, or leave it out with --skip"
+
+bool selection_redirects(const struct function *function)
+{
+	return function->peer != NO_INDEX && function->parent == NO_INDEX;
+}
+
+static bool matches(const struct patterns *patterns, const char *name)
+{
+	for (size_t i = 0; i < patterns->num_items; i++)
+		if (!fnmatch(patterns->items[i], name, 0))
+			return true;
+	return false;
+}
+
+/* Whether --only and --skip leave a function in: by either of its names. */
+static struct hfx_error *passes_filters(const struct selection *selection,
+                                        const struct function *function,
+                                        bool *ret)
+{
+	const struct diff_options *options = selection->options;
+	const struct program *program = selection->new_program;
+	const char *linkage_name = function_name(program, function);
+	struct debug_function debug = {0};
+
+	*ret = true;
+	if (!options->only.num_items && !options->skip.num_items)
+		return NULL;
+	if (program->debug)
+		HFX_TRY(debug_info_function(program->debug, function->addr,
+		                            &debug));
+	const char *name = debug.name ? debug.name : "";
+	if (options->only.num_items && !matches(&options->only, linkage_name) &&
+	    !matches(&options->only, name))
+		*ret = false;
+	if (matches(&options->skip, linkage_name) ||
+	    matches(&options->skip, name))
+		*ret = false;
+	debug_function_deinit(&debug);
+	return NULL;
+}
+
+static struct hfx_error *exclude(struct selection *selection, uint32_t function,
+                                 const char *reason)
+{
+	char **place = &selection->exclusions[function];
+
+	if (!*place)
+		*place = strdup(reason);
+	return *place ? NULL : hfx_error_no_memory();
+}
+
+static uint32_t whole_of(const struct program *program, uint32_t function)
+{
+	uint32_t parent = program->functions[function].parent;
+
+	return parent == NO_INDEX ? function : parent;
+}
+
+static struct hfx_error *apply_filters(struct selection *selection)
+{
+	struct program *program = selection->new_program;
+	bool passes;
+
+	for (size_t i = 0; i < program->num_functions; i++) {
+		struct function *function = &program->functions[i];
+
+		if (function->parent != NO_INDEX)
+			continue;
+		HFX_TRY(passes_filters(selection, function, &passes));
+		if (!passes)
+			HFX_TRY(exclude(selection, i,
+			                "left out by --only or --skip"));
+	}
+	return NULL;
+}
+
+/* Functions and their cold parts are selected together. */
+static struct hfx_error *select_families(struct selection *selection)
+{
+	struct program *program = selection->new_program;
+	bool *wanted = calloc(program->num_functions, 1);
+
+	if (!wanted)
+		return hfx_error_no_memory();
+	for (size_t i = 0; i < program->num_functions; i++) {
+		const struct function *function = &program->functions[i];
+		bool is_wanted = selection->options->all
+		                         ? function->peer != NO_INDEX
+		                         : function->verdict == VERDICT_CHANGED;
+
+		if (is_wanted)
+			wanted[whole_of(program, i)] = true;
+	}
+	for (size_t i = 0; i < program->num_functions; i++) {
+		uint32_t whole = whole_of(program, i);
+
+		program->functions[i].is_selected =
+			wanted[whole] && !selection->exclusions[whole];
+	}
+	free(wanted);
+	return NULL;
+}
+
+static bool is_resolver(const struct program *program,
+                        const struct function *function)
+{
+	for (uint32_t i = 0; i < function->num_symbols; i++)
+		if (program->symbols[function->first_symbol + i].kind ==
+		    SYMBOL_IFUNC)
+			return true;
+	return false;
+}
+
+/* What speaks against redirecting a function of OLD, or NULL. */
+static const char *check_old(const struct selection *selection,
+                             const struct function *function)
+{
+	const struct program *old = selection->old_program;
+	const struct function *peer = &old->functions[function->peer];
+
+	if (is_resolver(old, peer))
+		return "it is the resolver of an IFUNC symbol, which has run "
+		       "already";
+	if (peer->is_shared)
+		return "its old code is shared with another function, which "
+		       "did not change in the same way";
+	return entry_check(selection->old_entries, peer).refusal;
+}
+
+static struct hfx_error *check_entries(struct selection *selection)
+{
+	struct program *program = selection->new_program;
+
+	for (size_t i = 0; i < program->num_functions; i++) {
+		const struct function *function = &program->functions[i];
+
+		if (!function->is_selected || !selection_redirects(function))
+			continue;
+		const char *refusal = check_old(selection, function);
+		if (refusal)
+			HFX_TRY(refusals_add(&selection->closure.refusals, i,
+			                     function_name(program, function),
+			                     REMEDY_ENTRY, "%s", refusal));
+	}
+	return NULL;
+}
+
+/* Constructors run at start only: what they would do now is not done. */
+static struct hfx_error *check_constructors(struct selection *selection)
+{
+	struct program *program = selection->new_program;
+
+	for (size_t i = 0; i < program->num_relocations; i++) {
+		const struct dynamic_relocation *relocation =
+			&program->relocations[i];
+		const struct section *section =
+			program_section_at(program, relocation->addr);
+
+		if (!section || (strcmp(section->name, ".init_array") &&
+		                 strcmp(section->name, ".preinit_array")))
+			continue;
+		const struct function *function = program_function_at(
+			program, relocation->symbol_addr + relocation->addend);
+		uint32_t index = function - program->functions;
+		if (!function || selection->exclusions[index] ||
+		    function->verdict == VERDICT_SAME)
+			continue;
+		HFX_TRY(refusals_add(
+			&selection->closure.refusals, index,
+			function_name(program, function),
+			"Make the object constant, set it up at first use, or "
+			"leave this function out with --skip if what it does "
+			"is not needed",
+			"%s constructor; constructors run only when the "
+			"program starts",
+			function->peer == NO_INDEX ? "a new" : "a changed"));
+	}
+	return NULL;
+}
+
+static void drop_closure(struct selection *selection)
+{
+	if (selection->has_closure)
+		closure_deinit(&selection->closure);
+	selection->has_closure = false;
+}
+
+static struct hfx_error *run_once(struct selection *selection)
+{
+	drop_closure(selection);
+	HFX_TRY(select_families(selection));
+	HFX_TRY(closure_init(&selection->closure, selection->old_program,
+	                     selection->new_program, selection->comparison,
+	                     selection->unwind));
+	selection->has_closure = true;
+	HFX_TRY(check_entries(selection));
+	HFX_TRY(closure_run(&selection->closure));
+	return selection->options->all ? NULL : check_constructors(selection);
+}
+
+/* Leave out what was refused; tell if there was something to leave out. */
+static struct hfx_error *exclude_refused(struct selection *selection,
+                                         bool *progress_ret)
+{
+	const struct refusals *refusals = &selection->closure.refusals;
+	struct program *program = selection->new_program;
+
+	*progress_ret = false;
+	for (size_t i = 0; i < refusals->num_items; i++) {
+		uint32_t function = refusals->items[i].function;
+
+		if (function == NO_INDEX ||
+		    program->functions[function].peer == NO_INDEX)
+			continue;
+		uint32_t whole = whole_of(program, function);
+		*progress_ret |= !selection->exclusions[whole];
+		HFX_TRY(exclude(selection, whole, refusals->items[i].reason));
+	}
+	return NULL;
+}
+
+struct hfx_error *selection_run(struct selection *selection)
+{
+	bool again;
+
+	HFX_TRY(apply_filters(selection));
+	do {
+		again = false;
+		HFX_TRY(run_once(selection));
+		if (selection->options->all)
+			HFX_TRY(exclude_refused(selection, &again));
+	} while (again);
+	return NULL;
+}
+
+struct hfx_error *
+selection_init(struct selection *selection, const struct diff_options *options,
+               struct comparison *comparison, struct program *old_program,
+               struct program *new_program, const struct unwind_table *unwind,
+               struct decoder *decoder)
+{
+	*selection = (struct selection){
+		.options = options,
+		.comparison = comparison,
+		.old_program = old_program,
+		.new_program = new_program,
+		.unwind = unwind,
+		.exclusions =
+			calloc(new_program->num_functions, sizeof(char *)),
+	};
+	if (!selection->exclusions)
+		return hfx_error_no_memory();
+	HFX_TRY(entry_checker_create(old_program, decoder,
+	                             &selection->old_entries));
+	return entry_checker_create(new_program, decoder,
+	                            &selection->new_entries);
+}
+
+void selection_deinit(struct selection *selection)
+{
+	drop_closure(selection);
+	entry_checker_destroy(selection->old_entries);
+	entry_checker_destroy(selection->new_entries);
+	for (size_t i = 0;
+	     selection->exclusions && i < selection->new_program->num_functions;
+	     i++)
+		free(selection->exclusions[i]);
+	free(selection->exclusions);
+}
