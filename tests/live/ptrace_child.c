@@ -255,12 +255,8 @@ struct thread_start {
 	enum child_kind kind;
 };
 
-static void *run_thread(void *arg)
+void child_run(struct child_shared *shared, enum child_kind kind)
 {
-	struct thread_start start = *(struct thread_start *)arg;
-	struct child_shared *shared = start.shared;
-
-	free(arg);
 	shared->started++;
 	while (!shared->quit) {
 		int version = child_version();
@@ -269,14 +265,22 @@ static void *run_thread(void *arg)
 			shared->wrong++;
 		shared->version = version;
 		errno = 0;
-		if (do_round(start.kind)) {
+		if (do_round(kind)) {
 			if (errno == EINTR)
-				shared->interrupted[start.kind]++;
+				shared->interrupted[kind]++;
 			else
 				shared->wrong++;
 		}
-		shared->rounds[start.kind]++;
+		shared->rounds[kind]++;
 	}
+}
+
+static void *run_thread(void *arg)
+{
+	struct thread_start start = *(struct thread_start *)arg;
+
+	free(arg);
+	child_run(start.shared, start.kind);
 	return NULL;
 }
 

@@ -71,6 +71,9 @@ void child_kill(pid_t pid);
 /** Start @p count threads that do what @p kind says until `quit`. */
 void child_start(struct child_shared *shared, enum child_kind kind, int count);
 
+/** In the child: do what @p kind says until `quit`. */
+void child_run(struct child_shared *shared, enum child_kind kind);
+
 /** In the child: wait until `quit`. */
 void child_wait(struct child_shared *shared);
 

@@ -285,8 +285,8 @@ a_thread_that_cannot_stop_is_named_and_the_others_go_on(void **state)
  */
 
 /*
- * spin_inside: five one-byte instructions in a loop; a jump over them leads to
- * the end. spin_forever never leaves its second byte.
+ * spin_inside: five bytes of slow instructions in a loop; a jump over them
+ * leads to the end. spin_forever never leaves its second byte.
  */
 void spin_inside(void);
 void spin_forever(void);
@@ -295,7 +295,7 @@ __asm__(".text\n"
         ".balign 16\n"
         ".globl spin_inside\n"
         "spin_inside:\n"
-        "	nop\n	nop\n	nop\n	nop\n	nop\n"
+        "	nop\n	pause\n	pause\n"
         "	jmp spin_inside\n"
         ".globl spin_inside_end\n"
         "spin_inside_end:\n"
@@ -331,14 +331,14 @@ static void run_spin_inside(struct child_shared *shared)
 
 static void threads_inside_the_bytes_are_stepped_out(void **state)
 {
-	static const uint8_t nops[5] = {0x90, 0x90, 0x90, 0x90, 0x90};
+	static const uint8_t loop[5] = {0x90, 0xf3, 0x90, 0xf3, 0x90};
 	struct child_shared *shared = child_share();
 	pid_t pid = child_fork(shared, run_spin_inside);
 	struct commit_write write = {
 		.live_addr = (uint64_t)(uintptr_t)spin_inside,
 		.size = 5,
 		.is_code = 1,
-		.before = {0x90, 0x90, 0x90, 0x90, 0x90},
+		.before = {0x90, 0xf3, 0x90, 0xf3, 0x90},
 		.after = {0xe9, 2, 0, 0, 0},
 	};
 	struct commit_plan plan = {&write, 1, 10000, 500000};
@@ -350,20 +350,20 @@ static void threads_inside_the_bytes_are_stepped_out(void **state)
 	for (int i = 0; i < 40; i++) {
 		long rounds;
 
-		memcpy(write.before, nops, 5);
+		memcpy(write.before, loop, 5);
 		memcpy(write.after, (uint8_t[]){0xe9, 2, 0, 0, 0}, 5);
 		assert_no_error(commit_execute(pid, &plan, &result));
 		stepped += result.num_stepped;
 		rounds = shared->value;
 		assert_true(wait_for(&shared->value, rounds + 10));
 		memcpy(write.before, write.after, 5);
-		memcpy(write.after, nops, 5);
+		memcpy(write.after, loop, 5);
 		assert_no_error(commit_execute(pid, &plan, &result));
 		assert_int_equal(result.num_stepped, 0);
 	}
-	/* Two threads, five of six instructions inside: it happens. */
+	/* Two threads that are inside most of the time. */
 	assert_true(stepped >= 10);
-	memcpy(write.before, nops, 5);
+	memcpy(write.before, loop, 5);
 	memcpy(write.after, (uint8_t[]){0xe9, 2, 0, 0, 0}, 5);
 	assert_no_error(commit_execute(pid, &plan, &result));
 	assert_true(child_end(shared, pid));
@@ -563,7 +563,7 @@ static void other_bytes_than_expected_are_refused(void **state)
 			.live_addr = (uint64_t)(uintptr_t)spin_inside,
 			.size = 5,
 			.is_code = 1,
-			.before = {0x90, 0x90, 0x90, 0x90, 0x91},
+			.before = {0x90, 0xf3, 0x90, 0xf3, 0x91},
 			.after = {0xe9, 0, 0, 0, 0},
 		},
 	};
