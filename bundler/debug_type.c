@@ -161,6 +161,9 @@ static struct hfx_error *base_name(struct printer *printer, Dwarf_Die *type,
 	Dwarf_Die die;
 
 	HFX_TRY(debug_type_resolve(printer->debug, type, &die));
+	/* What assembly returns. */
+	if (dwarf_tag(&die) == DW_TAG_unspecified_type && !debug_name(&die)[0])
+		return debug_text_set(ret, "void");
 	if (!debug_name(&die)[0])
 		return debug_text_set(ret, "%s {...}", keyword ? keyword : "?");
 	if (!printer->is_c)

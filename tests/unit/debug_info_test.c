@@ -427,6 +427,18 @@ static void address_without_debug_information_gives_nothing(void **state)
 	build_destroy(&build);
 }
 
+static void assembly_has_a_name_but_no_prototype(void **state)
+{
+	struct build build = {0};
+
+	(void)state;
+	build_create("gcc -g -Wl,-z,noexecstack", "a.S",
+	             ".globl f\n.type f,@function\nf: ret\n.size f,.-f\n",
+	             &build);
+	assert_function(&build, "f", "f", "void f()");
+	build_destroy(&build);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +453,7 @@ int main(void)
 		cmocka_unit_test(static_variable_has_the_scope_of_its_function),
 		cmocka_unit_test(scope_stays_when_symbols_are_renumbered),
 		cmocka_unit_test(cxx_variable_has_its_namespaces_in_the_scope),
+		cmocka_unit_test(assembly_has_a_name_but_no_prototype),
 		cmocka_unit_test(
 			address_without_debug_information_gives_nothing),
 	};
