@@ -248,6 +248,7 @@ static void count(const struct selection *selection, struct report *report)
 	struct report_totals *totals = &report->totals;
 
 	totals->functions = old->num_functions;
+	totals->instructions = old->num_instructions;
 	for (size_t i = 0; i < old->num_functions; i++)
 		totals->removed += old->functions[i].peer == NO_INDEX;
 	for (size_t i = 0; i < new->num_functions; i++) {

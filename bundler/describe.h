@@ -13,7 +13,7 @@
 #include "report.h"
 #include "selection.h"
 
-/** Fill the report, all but the bundle and the number of instructions. */
+/** Fill the report, all but the bundle. */
 HFX_MUST_CHECK struct hfx_error *
 describe_report(const struct selection *selection,
                 const struct warnings *warnings, struct report *ret);

@@ -202,6 +202,8 @@ struct program {
 	struct plt_stub *stubs;
 	size_t num_stubs;
 	size_t cap_stubs;
+	/** Instructions in all functions; filled by scan. */
+	uint64_t num_instructions;
 	/** PT_TLS: size in memory and alignment; 0 when there is none. */
 	uint64_t tls_size;
 	uint64_t tls_align;

@@ -214,43 +214,89 @@ static struct hfx_error *load_functions(struct program *program)
 	return NULL;
 }
 
-/*
- * foo.cold belongs to foo: the function of that name in the same file, or the
- * only one.
- */
-static uint32_t find_parent(const struct program *program,
-                            const struct function *part)
+/* A name of a function, cut before ".cold", to look up wholes by. */
+struct whole_name {
+	const char *name;
+	size_t length;
+	const char *file;
+	uint32_t function;
+};
+
+static int compare_names(const void *a, const void *b)
 {
-	const struct symbol *symbol = &program->symbols[part->symbol];
-	const char *suffix = strstr(symbol->name, ".cold");
-	uint32_t found = NO_INDEX;
+	const struct whole_name *x = a, *y = b;
+	size_t shorter = x->length < y->length ? x->length : y->length;
+	int order = memcmp(x->name, y->name, shorter);
 
-	if (!suffix)
-		return NO_INDEX;
-	size_t length = suffix - symbol->name;
-	for (size_t i = 0; i < program->num_functions; i++) {
-		const struct function *f = &program->functions[i];
-
-		for (uint32_t s = 0; s < f->num_symbols; s++) {
-			const struct symbol *other =
-				&program->symbols[f->first_symbol + s];
-
-			if (strncmp(other->name, symbol->name, length) ||
-			    other->name[length])
-				continue;
-			if (!strcmp(other->file, symbol->file))
-				return i;
-			found = i;
-		}
-	}
-	return found;
+	if (order)
+		return order;
+	return x->length < y->length ? -1 : x->length > y->length;
 }
 
-static void find_parents(struct program *program)
+static struct whole_name *collect_names(const struct program *program,
+                                        size_t *count_ret)
 {
-	for (size_t i = 0; i < program->num_functions; i++)
-		program->functions[i].parent =
-			find_parent(program, &program->functions[i]);
+	struct whole_name *names = calloc(program->num_symbols, sizeof(*names));
+	size_t count = 0;
+
+	for (uint32_t i = 0; names && i < program->num_functions; i++) {
+		const struct function *function = &program->functions[i];
+
+		for (uint32_t s = 0; s < function->num_symbols; s++) {
+			const struct symbol *symbol =
+				&program->symbols[function->first_symbol + s];
+
+			names[count++] = (struct whole_name){
+				symbol->name, strlen(symbol->name),
+				symbol->file, i};
+		}
+	}
+	if (names)
+		qsort(names, count, sizeof(*names), compare_names);
+	*count_ret = count;
+	return names;
+}
+
+/* Of the functions with the wanted name, that of the same file, or any. */
+static uint32_t find_whole(const struct whole_name *names, size_t count,
+                           const struct whole_name *wanted)
+{
+	const struct whole_name *found =
+		bsearch(wanted, names, count, sizeof(*names), compare_names);
+
+	if (!found)
+		return NO_INDEX;
+	while (found > names && !compare_names(found - 1, wanted))
+		found--;
+	uint32_t any = found->function;
+	for (; found < names + count && !compare_names(found, wanted); found++)
+		if (!strcmp(found->file, wanted->file))
+			return found->function;
+	return any;
+}
+
+/* foo.cold belongs to foo. */
+static struct hfx_error *find_parents(struct program *program)
+{
+	size_t count;
+	HFX_CLEANUP(hfx_free)
+	struct whole_name *names = collect_names(program, &count);
+
+	if (!names)
+		return hfx_error_no_memory();
+	for (size_t i = 0; i < program->num_functions; i++) {
+		struct function *part = &program->functions[i];
+		const struct symbol *symbol = &program->symbols[part->symbol];
+		const char *suffix = strstr(symbol->name, ".cold");
+		struct whole_name wanted = {.name = symbol->name,
+		                            .file = symbol->file};
+
+		if (!suffix)
+			continue;
+		wanted.length = suffix - symbol->name;
+		part->parent = find_whole(names, count, &wanted);
+	}
+	return NULL;
 }
 
 static struct hfx_error *load_debug_info(struct program *program)
@@ -282,12 +328,13 @@ struct hfx_error *program_load(const char *path, const char *debug_path,
 	if (!err)
 		err = program_load_dynamic(program);
 	if (!err)
+		err = find_parents(program);
+	if (!err)
 		err = load_debug_info(program);
 	if (err) {
 		program_destroy(program);
 		return err;
 	}
-	find_parents(program);
 	*ret = program;
 	return NULL;
 }

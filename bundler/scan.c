@@ -15,7 +15,8 @@ static bool is_own_branch(const struct function *function,
 	       reference->target - function->addr < function->size;
 }
 
-static struct hfx_error *scan_function(struct function *function,
+static struct hfx_error *scan_function(struct program *program,
+                                       struct function *function,
                                        struct decoder *decoder)
 {
 	struct instruction insn;
@@ -26,6 +27,7 @@ static struct hfx_error *scan_function(struct function *function,
 			function->is_opaque = true;
 			return NULL;
 		}
+		program->num_instructions++;
 		function->uses_tls |= insn.uses_tls;
 		if (insn.has_reference &&
 		    !is_own_branch(function, &insn.reference) &&
@@ -99,6 +101,7 @@ static struct hfx_error *find_landmarks(struct program *program)
 struct hfx_error *scan_program(struct program *program, struct decoder *decoder)
 {
 	for (size_t i = 0; i < program->num_functions; i++)
-		HFX_TRY(scan_function(&program->functions[i], decoder));
+		HFX_TRY(scan_function(program, &program->functions[i],
+		                      decoder));
 	return find_landmarks(program);
 }
