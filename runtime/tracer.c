@@ -16,7 +16,7 @@
 #include "cleanup.h"
 #include "commit_wire.h"
 #include "file.h"
-#include "spawn.h"
+#include "launch.h"
 #include "tracer.h"
 
 /** How often hfx-tracer is started to undo what another left half-written. */
@@ -155,7 +155,7 @@ static struct hfx_error *run(const char *path, const struct commit_plan *plan,
 		return hfx_error_os(errno, "cannot make a socket pair");
 	ours = fds[0];
 	theirs = fds[1];
-	HFX_TRY(spawn_detached(path, theirs, &pid));
+	HFX_TRY(launch_detached(path, theirs, &pid));
 	close(theirs);
 	theirs = -1;
 	/* It attaches when it has the plan: not before it may. */

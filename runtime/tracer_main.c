@@ -17,7 +17,7 @@
 /**
  * Only the process that made the socket: this program is no way around ptrace's
  * own rules. It is not the parent, since libhfx keeps its own children out of
- * its host's sight (spawn.c).
+ * its host's sight (launch.c).
  */
 static struct hfx_error *check_peer(pid_t pid)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /**
- * @file spawn.h
+ * @file launch.h
  *
  * Start a program that the calling program does not notice.
  */
-#ifndef HFX_RUNTIME_SPAWN_H
-#define HFX_RUNTIME_SPAWN_H
+#ifndef HFX_RUNTIME_LAUNCH_H
+#define HFX_RUNTIME_LAUNCH_H
 
 #include <sys/types.h>
 
@@ -20,7 +20,7 @@
  *
  * @param[in] fd Borrowed.
  */
-HFX_MUST_CHECK struct hfx_error *spawn_detached(const char *path, int fd,
-                                                pid_t *pid_ret);
+HFX_MUST_CHECK struct hfx_error *launch_detached(const char *path, int fd,
+                                                 pid_t *pid_ret);
 
-#endif /* HFX_RUNTIME_SPAWN_H */
+#endif /* HFX_RUNTIME_LAUNCH_H */

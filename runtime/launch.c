@@ -19,14 +19,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "spawn.h"
+#include "launch.h"
 
 #define STACK_SIZE (64u << 10)
 
 /** The kernel's signal set; glibc's leaves out its own two signals. */
 #define NUM_SIGNALS 64
 
-struct spawn {
+struct launch {
 	const char *path;
 	int fd;
 	/** End of the stack of the second. */
@@ -61,64 +61,64 @@ static void reset_signals(void)
 
 static int run_program(void *arg)
 {
-	struct spawn *spawn = arg;
+	struct launch *launch = arg;
 	char *argv[] = {(char *)"hfx-tracer", NULL};
 	char *envp[] = {NULL};
 	/* The host may have closed 0 and 1, and got one of them for this. */
-	int fd = fcntl(spawn->fd, F_DUPFD_CLOEXEC, 3);
+	int fd = fcntl(launch->fd, F_DUPFD_CLOEXEC, 3);
 
 	reset_signals();
 	if (fd >= 0 && dup2(fd, STDIN_FILENO) >= 0 &&
 	    dup2(fd, STDOUT_FILENO) >= 0) {
 		/* Since Linux 5.9; before, close-on-exec has to do. */
 		syscall(SYS_close_range, 3u, ~0u, 0u);
-		execve(spawn->path, argv, envp);
+		execve(launch->path, argv, envp);
 	}
-	spawn->error_number = errno;
+	launch->error_number = errno;
 	_exit(127);
 }
 
 static int run_middle(void *arg)
 {
-	struct spawn *spawn = arg;
+	struct launch *launch = arg;
 
-	spawn->pid = clone(run_program, spawn->stack_end,
-	                   CLONE_VM | CLONE_VFORK | SIGCHLD, spawn);
-	if (spawn->pid < 0)
-		spawn->error_number = errno;
+	launch->pid = clone(run_program, launch->stack_end,
+	                    CLONE_VM | CLONE_VFORK | SIGCHLD, launch);
+	if (launch->pid < 0)
+		launch->error_number = errno;
 	_exit(0);
 }
 
-static void run_clones(struct spawn *spawn, char *stack_end)
+static void run_clones(struct launch *launch, char *stack_end)
 {
 	uint64_t all = UINT64_MAX, old;
 	pid_t middle;
 
 	set_signal_mask(&all, &old);
-	middle = clone(run_middle, stack_end, CLONE_VM | CLONE_VFORK, spawn);
+	middle = clone(run_middle, stack_end, CLONE_VM | CLONE_VFORK, launch);
 	if (middle < 0)
-		spawn->error_number = errno;
+		launch->error_number = errno;
 	else
 		while (waitpid(middle, NULL, __WCLONE) < 0 && errno == EINTR)
 			;
 	set_signal_mask(&old, NULL);
 }
 
-struct hfx_error *spawn_detached(const char *path, int fd, pid_t *pid_ret)
+struct hfx_error *launch_detached(const char *path, int fd, pid_t *pid_ret)
 {
-	struct spawn spawn = {.path = path, .fd = fd, .pid = -1};
+	struct launch launch = {.path = path, .fd = fd, .pid = -1};
 	char *stacks =
 		mmap(NULL, (size_t)2 * STACK_SIZE, PROT_READ | PROT_WRITE,
 	             MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 
 	if (stacks == MAP_FAILED)
 		return hfx_error_os(errno, "cannot start %s", path);
-	spawn.stack_end = stacks + STACK_SIZE;
-	run_clones(&spawn, stacks + (size_t)2 * STACK_SIZE);
+	launch.stack_end = stacks + STACK_SIZE;
+	run_clones(&launch, stacks + (size_t)2 * STACK_SIZE);
 	munmap(stacks, (size_t)2 * STACK_SIZE);
-	if (spawn.error_number)
-		return hfx_error_os(spawn.error_number, "cannot start %s",
+	if (launch.error_number)
+		return hfx_error_os(launch.error_number, "cannot start %s",
 		                    path);
-	*pid_ret = spawn.pid;
+	*pid_ret = launch.pid;
 	return NULL;
 }
