@@ -312,6 +312,29 @@ static struct hfx_error *resolve_constant(struct closure *closure,
 	return closure_keep(closure, symbol->addr, symbol->size, PF_R);
 }
 
+/* What a relative table leads to must keep its distance: all in the image. */
+static struct hfx_error *keep_relative_targets(struct closure *closure,
+                                               uint64_t addr)
+{
+	const struct program *program = closure->new_program;
+	uint64_t count = relative_table_length(program, addr);
+
+	if (!count)
+		return NULL;
+	for (uint64_t i = 0; i < count; i++) {
+		struct place place =
+			place_at(program, table_target(program, addr, i));
+		bool is_object = place.kind == PLACE_OBJECT;
+
+		HFX_TRY(closure_keep(
+			closure, is_object ? place.symbol->addr : place.addr,
+			is_object ? place.symbol->size
+				  : text_size(program, place.addr),
+			PF_R));
+	}
+	return closure_keep(closure, addr, count * 4, PF_R);
+}
+
 static struct hfx_error *keep_anonymous(struct closure *closure,
                                         const struct place *place,
                                         const struct use *use,
@@ -333,6 +356,8 @@ static struct hfx_error *keep_anonymous(struct closure *closure,
 		                              place->addr);
 		if (table > size)
 			size = table;
+		if (!table)
+			HFX_TRY(keep_relative_targets(closure, place->addr));
 	}
 	if (use->size > size)
 		size = use->size;

@@ -154,8 +154,8 @@ static int compare_jump_tables(struct comparison *c, uint64_t old_addr,
 	if (count != jump_table_length(new, c->new_function, new_addr))
 		return -1;
 	for (uint64_t i = 0; i < count; i++) {
-		uint64_t a = jump_table_target(old, old_addr, i);
-		uint64_t b = jump_table_target(new, new_addr, i);
+		uint64_t a = table_target(old, old_addr, i);
+		uint64_t b = table_target(new, new_addr, i);
 		const struct function *f = program_function_at(old, a);
 		const struct function *g = program_function_at(new, b);
 
@@ -163,6 +163,22 @@ static int compare_jump_tables(struct comparison *c, uint64_t old_addr,
 		    a - f->addr != b - g->addr)
 			return -1;
 	}
+	return count ? 1 : 0;
+}
+
+/* As compare_jump_tables(), for tables of constants. */
+static int compare_relative_tables(struct comparison *c, uint64_t old_addr,
+                                   uint64_t new_addr)
+{
+	const struct program *old = c->old_program, *new = c->new_program;
+	uint64_t count = relative_table_length(old, old_addr);
+
+	if (count != relative_table_length(new, new_addr))
+		return -1;
+	for (uint64_t i = 0; i < count; i++)
+		if (!same_target(c, table_target(old, old_addr, i),
+		                 table_target(new, new_addr, i)))
+			return -1;
 	return count ? 1 : 0;
 }
 
@@ -174,6 +190,8 @@ static bool same_anonymous(struct comparison *c, uint64_t old_addr,
 	if (c->old_function && !c->depth) {
 		int order = compare_jump_tables(c, old_addr, new_addr);
 
+		if (!order)
+			order = compare_relative_tables(c, old_addr, new_addr);
 		if (order)
 			return order > 0;
 	}

@@ -218,8 +218,5 @@ void elf_file_destroy(struct elf_file *file)
 		elf_end(file->elf);
 	hfx_close(&file->debug_fd);
 	hfx_close(&file->fd);
-	for (size_t i = 0; i < file->num_names; i++)
-		free(file->names[i]);
-	free(file->names);
 	free(file);
 }

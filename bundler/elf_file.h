@@ -33,10 +33,6 @@ struct elf_file {
 	Dwarf *debug_dwarf;
 	/** Owner of what libdwfl found. */
 	Dwfl *dwfl;
-	/** Copies of names that had to be cut. */
-	char **names;
-	size_t num_names;
-	size_t cap_names;
 };
 
 /**

@@ -44,7 +44,7 @@ static bool add_jump_table(struct entry_checker *checker,
 
 	for (uint64_t i = 0; i < count; i++)
 		if (!add_target(checker,
-		                jump_table_target(checker->program, addr, i)))
+		                table_target(checker->program, addr, i)))
 			return false;
 	return true;
 }

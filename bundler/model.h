@@ -58,15 +58,13 @@ enum symbol_kind {
 };
 
 struct symbol {
-	/** Borrowed from the file; a version (`@GLIBC_2.2.5`) is cut off. */
+	/** Borrowed from the file, with its version: `stdout@GLIBC_2.2.5`. */
 	const char *name;
 	/** Name of the STT_FILE symbol before a local symbol, or "". */
 	const char *file;
 	enum symbol_kind kind;
 	bool is_local;
 	bool is_weak;
-	/** In .dynsym: other modules may refer to it. */
-	bool is_exported;
 	/** For TLS: offset in the TLS image. */
 	uint64_t addr;
 	uint64_t size;

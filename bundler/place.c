@@ -118,8 +118,8 @@ bool function_is_family(const struct program *program, const struct function *a,
 	       (a->parent != NO_INDEX && a->parent == b->parent);
 }
 
-uint64_t jump_table_target(const struct program *program, uint64_t addr,
-                           uint64_t index)
+uint64_t table_target(const struct program *program, uint64_t addr,
+                      uint64_t index)
 {
 	const uint8_t *bytes = program_bytes(program, addr + index * 4, 4);
 	int32_t distance;
@@ -142,7 +142,7 @@ uint64_t jump_table_length(const struct program *program,
 	uint64_t count = 0;
 	for (; count < (limit - addr) / 4; count++) {
 		const struct function *target = program_function_at(
-			program, jump_table_target(program, addr, count));
+			program, table_target(program, addr, count));
 
 		if (!target || !function_is_family(program, function, target))
 			break;
@@ -168,6 +168,40 @@ uint64_t text_size(const struct program *program, uint64_t addr)
 			break;
 	}
 	return 0;
+}
+
+/* Whether a string or a named constant begins at `addr`. */
+static bool is_constant_start(const struct program *program, uint64_t addr)
+{
+	struct place place = place_at(program, addr);
+	const uint8_t *before = program_bytes(program, addr - 1, 2);
+
+	if (!place_is_constant(&place))
+		return false;
+	if (place.kind == PLACE_OBJECT)
+		return !place.off;
+	return before && !before[0] && text_size(program, addr);
+}
+
+uint64_t relative_table_length(const struct program *program, uint64_t addr)
+{
+	const struct section *section = program_section_at(program, addr);
+	uint64_t count = 0, num_telling = 0;
+
+	if (!section || section->kind != SECTION_CONST || addr % 4)
+		return 0;
+	uint64_t limit = program_landmark_after(program, addr,
+	                                        section->addr + section->size);
+	for (; count < (limit - addr) / 4; count++) {
+		uint64_t target = table_target(program, addr, count);
+
+		if (!is_constant_start(program, target) ||
+		    target - addr < (count + 1) * 4)
+			break;
+		/* Empty strings are everywhere: they alone tell nothing. */
+		num_telling += text_size(program, target) != 1;
+	}
+	return count >= 2 && num_telling ? count : 0;
 }
 
 uint64_t anonymous_size(const struct program *program, uint64_t addr)

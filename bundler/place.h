@@ -62,9 +62,16 @@ const uint8_t *program_bytes(const struct program *program, uint64_t addr,
 uint64_t jump_table_length(const struct program *program,
                            const struct function *function, uint64_t addr);
 
-/** Code that entry @p index of the jump table at @p addr leads to. */
-uint64_t jump_table_target(const struct program *program, uint64_t addr,
-                           uint64_t index);
+/**
+ * Entries of the relative table at @p addr: 32-bit distances from the table to
+ * constants, as clang makes for a `switch` that only picks a string. Nothing
+ * but these distances leads to the constants. 0 if there is no such table.
+ */
+uint64_t relative_table_length(const struct program *program, uint64_t addr);
+
+/** What entry @p index of the jump or relative table at @p addr leads to. */
+uint64_t table_target(const struct program *program, uint64_t addr,
+                      uint64_t index);
 
 /**
  * How many bytes anonymous data at @p addr has: up to the next thing that

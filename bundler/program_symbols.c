@@ -73,21 +73,6 @@ static bool symbol_kind_of(const GElf_Sym *sym, enum symbol_kind *ret)
 	}
 }
 
-/* The name without its version; a copy only where there is one. */
-static const char *plain_name(struct program *program, const char *name)
-{
-	const char *at = strchr(name, '@');
-
-	if (!at || at == name)
-		return name;
-	char *copy = strndup(name, at - name);
-	if (!copy || !HFX_ARRAY_PUSH(program->elf, names, copy)) {
-		free(copy);
-		return NULL;
-	}
-	return copy;
-}
-
 static uint32_t section_index(const struct program *program, uint64_t addr,
                               bool is_tls)
 {
@@ -107,6 +92,7 @@ static struct hfx_error *add_symbol(struct program *program,
                                     const char *file)
 {
 	struct symbol symbol = {
+		.name = name,
 		.file = file,
 		.is_local = GELF_ST_BIND(sym->st_info) == STB_LOCAL,
 		.is_weak = GELF_ST_BIND(sym->st_info) == STB_WEAK,
@@ -134,8 +120,7 @@ static struct hfx_error *add_symbol(struct program *program,
 	} else if (symbol.kind != SYMBOL_TLS) {
 		symbol.kind = SYMBOL_LABEL;
 	}
-	symbol.name = plain_name(program, name);
-	if (!symbol.name || !HFX_ARRAY_PUSH(program, symbols, symbol))
+	if (!HFX_ARRAY_PUSH(program, symbols, symbol))
 		return hfx_error_no_memory();
 	if (symbol.kind == SYMBOL_TLS)
 		program->num_tls_symbols++;
@@ -169,47 +154,6 @@ static struct hfx_error *read_symbol_table(struct program *program, Elf *elf,
 	return NULL;
 }
 
-static int compare_strings(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Global symbols that .dynsym defines are visible to other modules. */
-static struct hfx_error *mark_exported(struct program *program)
-{
-	GElf_Shdr shdr;
-	Elf_Scn *scn =
-		elf_find_section(program->elf->elf, SHT_DYNSYM, NULL, &shdr);
-	Elf_Data *data = scn ? elf_getdata(scn, NULL) : NULL;
-
-	if (!data || !shdr.sh_entsize)
-		return NULL;
-	size_t count = shdr.sh_size / shdr.sh_entsize, num_names = 0;
-	const char **names = calloc(count + 1, sizeof(*names));
-	if (!names)
-		return hfx_error_no_memory();
-	for (size_t i = 1; i < count; i++) {
-		GElf_Sym sym;
-		const char *name =
-			gelf_getsym(data, i, &sym)
-				? elf_strptr(program->elf->elf, shdr.sh_link,
-		                             sym.st_name)
-				: NULL;
-		if (name && sym.st_shndx != SHN_UNDEF)
-			names[num_names++] = name;
-	}
-	qsort(names, num_names, sizeof(*names), compare_strings);
-	for (size_t i = 0; i < program->num_symbols; i++) {
-		struct symbol *symbol = &program->symbols[i];
-
-		symbol->is_exported = !symbol->is_local &&
-		                      bsearch(&symbol->name, names, num_names,
-		                              sizeof(*names), compare_strings);
-	}
-	free(names);
-	return NULL;
-}
-
 struct hfx_error *program_load_symbols(struct program *program)
 {
 	Elf *elf = program->elf->symbols_elf;
@@ -226,5 +170,5 @@ struct hfx_error *program_load_symbols(struct program *program)
 	HFX_TRY(read_symbol_table(program, elf, scn, &shdr));
 	qsort(program->symbols, program->num_symbols, sizeof(*program->symbols),
 	      compare_symbols);
-	return mark_exported(program);
+	return NULL;
 }
