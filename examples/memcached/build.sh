@@ -79,14 +79,16 @@ apply()
 	done
 }
 
-# SASL and TLS as in debian/rules; the proxy holds most of the code to be fixed.
+# SASL and TLS as in debian/rules; the fixes are in the proxy and in the password
+# file of SASL.
 build()
 {
 	(
 		cd source
 		if [ ! -f Makefile ]; then
 			./configure --quiet --enable-sasl --enable-tls \
-				--enable-proxy CFLAGS='-O2 -g'
+				--enable-sasl-pwdb --enable-proxy \
+				CFLAGS='-O2 -g'
 		fi
 		make -s clean
 		make -s -j2

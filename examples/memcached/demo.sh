@@ -6,6 +6,9 @@
 #
 #	demo.sh [BUILD]		build tree of hfx, default: build
 #
+# HFX_MEMCACHED names the folder with the two builds of memcached, in which the
+# bundle is made; default: BUILD/examples/memcached.
+#
 # Servers listen on free ports of 127.0.0.1 and end with this script.
 set -euo pipefail
 
@@ -38,9 +41,10 @@ say()
 	printf '\n== %s\n' "$*"
 }
 
+# Arguments are shown as one would type them.
 run()
 {
-	printf '$ %s\n' "$*"
+	printf '$ %s\n' "${*@Q}" | sed "s/'\([[:alnum:]._/-]*\)'/\1/g"
 	"$@"
 }
 
@@ -94,18 +98,16 @@ expect_fixed()
 }
 
 "$here/build.sh" "$memcached"
-old=$memcached/old/memcached
-new=$memcached/new/memcached
+cd "$memcached"
 
 say "Make the bundle from two builds of memcached"
-run hfx-bundle diff "$old" "$new" -o "$work/fix.hfx" \
+run hfx-bundle diff old/memcached new/memcached -o fix.hfx \
 	--description "memcached 1.6.18-1+deb12u1: 0008, 0009, CVE-2023-46853"
-run ls -l "$work/fix.hfx"
 
 say "Start memcached without the fixes: a proxy and a server behind it"
-start_server backend "$old"
+start_server backend old/memcached
 export BACKEND_PORT=$backend_port
-start_server proxy "$old" -o "proxy_config=$here/proxy.lua"
+start_server proxy old/memcached -o "proxy_config=$here/proxy.lua"
 for key in one two; do
 	for _ in $(seq 50); do
 		answer=$(ask "set $key 0 0 3"$'\r\n'abc)
@@ -123,7 +125,7 @@ sleep 2
 expect_missing
 
 say "Apply"
-run hfx apply "$proxy_pid" "$work/fix.hfx"
+run hfx apply "$proxy_pid" fix.hfx
 run hfx list "$proxy_pid"
 expect_fixed
 sleep 2
@@ -134,7 +136,7 @@ expect_missing
 sleep 2
 
 say "Apply again"
-run hfx apply "$proxy_pid" "$work/fix.hfx"
+run hfx apply "$proxy_pid" fix.hfx
 expect_fixed
 sleep 2
 
