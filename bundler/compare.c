@@ -429,34 +429,56 @@ static uint64_t instruction_at(struct comparison *c,
 	return byte;
 }
 
+/* Name of what is inlined where two functions begin to differ, or NULL. */
+static struct hfx_error *inlined_in_both(struct comparison *c,
+                                         const struct function *n, char **ret)
+{
+	const struct function *o = &c->old_program->functions[n->peer];
+	uint64_t off = n->difference_off;
+	char *old_name = NULL;
+
+	*ret = NULL;
+	if (!c->new_program->debug || !c->old_program->debug)
+		return NULL;
+	HFX_TRY(debug_info_inlined_at(c->new_program->debug, n->addr + off,
+	                              ret));
+	struct hfx_error *err = debug_info_inlined_at(c->old_program->debug,
+	                                              o->addr + off, &old_name);
+	if (err || !*ret || !old_name || strcmp(*ret, old_name)) {
+		free(*ret);
+		*ret = NULL;
+	}
+	free(old_name);
+	return err;
+}
+
 /* "inlines f, which changed", if the difference stands in an inlined f. */
 static struct hfx_error *explain_inlining(struct comparison *c,
                                           const struct function *n,
-                                          uint64_t off, char **reason_ret)
+                                          char **reason_ret)
 {
-	char *name = NULL;
+	char *name;
 
 	*reason_ret = NULL;
-	if (!c->new_program->debug)
-		return NULL;
-	HFX_TRY(debug_info_inlined_at(c->new_program->debug, n->addr + off,
-	                              &name));
+	HFX_TRY(inlined_in_both(c, n, &name));
 	if (!name)
 		return NULL;
 	for (size_t i = 0; i < c->new_program->num_functions; i++) {
 		const struct function *f = &c->new_program->functions[i];
 
 		/* Its own copy is as it was: the difference is the caller's. */
-		if (!strcmp(function_name(c->new_program, f), name) &&
-		    f->verdict == VERDICT_SAME) {
+		if (f->verdict == VERDICT_SAME &&
+		    !strcmp(function_name(c->new_program, f), name)) {
 			free(name);
 			return NULL;
 		}
 	}
-	if (asprintf(reason_ret, "inlines %s, which changed", name) < 0)
-		*reason_ret = NULL;
+	int length = asprintf(reason_ret, "inlines %s, which changed", name);
 	free(name);
-	return NULL;
+	if (length >= 0)
+		return NULL;
+	*reason_ret = NULL;
+	return hfx_error_no_memory();
 }
 
 static char *explain_bytes(struct comparison *c, const struct function *o,
@@ -521,7 +543,7 @@ static struct hfx_error *explain_all_inlining(struct comparison *c)
 
 		if (n->verdict != VERDICT_CHANGED)
 			continue;
-		HFX_TRY(explain_inlining(c, n, n->difference_off, &reason));
+		HFX_TRY(explain_inlining(c, n, &reason));
 		if (reason) {
 			free(n->reason);
 			n->reason = reason;

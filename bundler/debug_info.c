@@ -155,6 +155,14 @@ static bool inner_at(Dwarf_Die *die, uint64_t addr, Dwarf_Die *ret)
 	return false;
 }
 
+/** Whether @p die is declared in a header of the system: not what changed. */
+static bool is_of_system(Dwarf_Die *die)
+{
+	const char *file = dwarf_decl_file(die);
+
+	return file && !strncmp(file, "/usr/", strlen("/usr/"));
+}
+
 struct hfx_error *debug_info_inlined_at(struct debug_info *debug, uint64_t addr,
                                         char **name_ret)
 {
@@ -167,7 +175,8 @@ struct hfx_error *debug_info_inlined_at(struct debug_info *debug, uint64_t addr,
 	HFX_TRY(debug_subprogram_at(debug, addr, &function, &found));
 	die = function.die;
 	while (found && inner_at(&die, addr, &die)) {
-		if (dwarf_tag(&die) == DW_TAG_inlined_subroutine)
+		if (dwarf_tag(&die) == DW_TAG_inlined_subroutine &&
+		    !is_of_system(&die))
 			name = debug_linkage_name(&die);
 	}
 	if (name)

@@ -69,7 +69,8 @@ debug_info_function(struct debug_info *debug, uint64_t addr,
 		    struct debug_function *ret);
 
 /**
- * Innermost inlined function at @p addr (DW_TAG_inlined_subroutine).
+ * Innermost inlined function at @p addr (DW_TAG_inlined_subroutine) that is
+ * not of a system header (/usr).
  *
  * @param[out] name_ret Linkage name, owned; `NULL` when nothing is inlined
  * there.

@@ -44,6 +44,21 @@ static void report_function_deinit(struct report_function *entry)
 	free(entry->signature);
 }
 
+/* A part is named by its whole and what the compiler put behind that. */
+static bool name_part(struct report_function *entry, const char *symbol)
+{
+	const char *suffix = strstr(symbol, ".cold");
+	char *name = NULL;
+
+	if (!suffix || !entry->name || strstr(entry->name, suffix))
+		return true;
+	if (asprintf(&name, "%s%s", entry->name, suffix) < 0)
+		return false;
+	free(entry->name);
+	entry->name = name;
+	return true;
+}
+
 static struct hfx_error *describe_texts(const struct program *program,
                                         const struct function *function,
                                         struct report_function *entry)
@@ -55,6 +70,9 @@ static struct hfx_error *describe_texts(const struct program *program,
 		                            &debug));
 	take_texts(entry, &debug, function_name(program, function));
 	debug_function_deinit(&debug);
+	if (entry->kind == REPORT_PART &&
+	    !name_part(entry, function_name(program, function)))
+		return hfx_error_no_memory();
 	return NULL;
 }
 
@@ -90,9 +108,9 @@ static char *reason_of(const struct program *program,
 	else if (function->peer == NO_INDEX)
 		return strdup("only the new build has it");
 	else if (function->verdict == VERDICT_SAME)
-		return strdup("selected, though the same");
+		return strdup("the same, selected by --all");
 	else
-		return strdup("a part of it changed");
+		return strdup("changed");
 	return length < 0 ? NULL : reason;
 }
 

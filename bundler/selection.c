@@ -90,6 +90,17 @@ static struct hfx_error *apply_filters(struct selection *selection)
 	return NULL;
 }
 
+/* A whole that is the same is selected for its part: say so. */
+static bool blame_part(struct program *program, const struct function *part)
+{
+	if (part->parent == NO_INDEX)
+		return true;
+	struct function *whole = &program->functions[part->parent];
+	if (!whole->reason && whole->verdict == VERDICT_SAME)
+		whole->reason = strdup("its cold part changed");
+	return whole->reason || whole->verdict != VERDICT_SAME;
+}
+
 /* Functions and their cold parts are selected together. */
 static struct hfx_error *select_families(struct selection *selection)
 {
@@ -104,8 +115,14 @@ static struct hfx_error *select_families(struct selection *selection)
 		                         ? function->peer != NO_INDEX
 		                         : function->verdict == VERDICT_CHANGED;
 
-		if (is_wanted)
-			wanted[whole_of(program, i)] = true;
+		if (!is_wanted)
+			continue;
+		wanted[whole_of(program, i)] = true;
+		if (!selection->options->all &&
+		    !blame_part(program, function)) {
+			free(wanted);
+			return hfx_error_no_memory();
+		}
 	}
 	for (size_t i = 0; i < program->num_functions; i++) {
 		uint32_t whole = whole_of(program, i);
