@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine.h"
+#include "record.h"
+
+#define REGION 0x7f0000000000u
+
+static struct engine_patch sample(void)
+{
+	static struct record_function functions[] = {
+		{
+			.old_live_addr = 0x555555555000,
+			.old_size = 40,
+			.new_live_addr = REGION + 0x3000,
+			.new_size = 50,
+			.old_entry = 4,
+			.new_entry = 4,
+		},
+		{
+			.old_live_addr = 0x555555555100,
+			.old_size = 5,
+			.new_live_addr = REGION + 0x3100,
+			.new_size = 3,
+			.new_entry = MANIFEST_NO_ENTRY,
+		},
+	};
+	static struct record_site sites[] = {
+		{0x555555555004, {1, 2, 3, 4, 5}, {0xe9, 0, 0, 0, 1}},
+	};
+	static char *names[] = {(char *)"parse", (char *)"render(int)"};
+
+	return (struct engine_patch){
+		.id = {{1, 2, 3}},
+		.name = (char *)"fix",
+		.version = (char *)"1.2",
+		.description = (char *)"",
+		.module_name = (char *)"server",
+		.state = RECORD_PREPARED,
+		.build_id = {{9, 8, 7}, 20},
+		.record_addr = REGION + RECORD_OFF,
+		.sequence = 3,
+		.generation = 4,
+		.applied_ns = 5,
+		.pause_ns = 6,
+		.region_addr = REGION,
+		.region_size = 0x8000,
+		.image_bias = REGION,
+		.module_bias = 0x555555554000,
+		.functions = functions,
+		.function_names = names,
+		.num_functions = 2,
+		.sites = sites,
+		.num_sites = 1,
+	};
+}
+
+static struct buffer format(void)
+{
+	struct engine_patch patch = sample();
+	struct buffer record;
+
+	assert_null(record_format(&patch, &record));
+	assert_int_equal(record.size, record_size(&patch));
+	return record;
+}
+
+static enum hfx_error_code parse(const void *data, size_t size)
+{
+	struct engine_patch patch;
+	struct hfx_error *err =
+		record_parse(data, size, REGION + RECORD_OFF, &patch);
+	enum hfx_error_code code = hfx_error_code(err);
+
+	hfx_error_destroy(err);
+	if (!err)
+		engine_patch_deinit(&patch);
+	return code;
+}
+
+static void what_is_written_is_read_back(void **state)
+{
+	struct engine_patch expected = sample(), patch;
+	struct buffer record = format();
+
+	(void)state;
+	assert_null(record_parse(record.data, record.size, REGION + RECORD_OFF,
+	                         &patch));
+	assert_memory_equal(&patch.id, &expected.id, sizeof(patch.id));
+	assert_string_equal(patch.name, "fix");
+	assert_string_equal(patch.version, "1.2");
+	assert_string_equal(patch.description, "");
+	assert_string_equal(patch.module_name, "server");
+	assert_int_equal(patch.state, RECORD_PREPARED);
+	assert_int_equal(patch.build_id.size, 20);
+	assert_memory_equal(patch.build_id.bytes, expected.build_id.bytes, 20);
+	assert_int_equal(patch.sequence, 3);
+	assert_int_equal(patch.generation, 4);
+	assert_int_equal(patch.applied_ns, 5);
+	assert_int_equal(patch.pause_ns, 6);
+	assert_true(patch.region_addr == REGION);
+	assert_int_equal(patch.region_size, 0x8000);
+	assert_true(patch.image_bias == REGION);
+	assert_true(patch.module_bias == expected.module_bias);
+	assert_int_equal(patch.num_functions, 2);
+	assert_string_equal(patch.function_names[1], "render(int)");
+	assert_true(patch.functions[1].new_live_addr == REGION + 0x3100);
+	assert_int_equal(patch.num_sites, 1);
+	assert_memory_equal(patch.sites, expected.sites, sizeof(*patch.sites));
+	engine_patch_deinit(&patch);
+	buffer_deinit(&record);
+}
+
+static void a_copy_elsewhere_is_no_record(void **state)
+{
+	struct buffer record = format();
+	struct record_header header;
+
+	(void)state;
+	memcpy(&header, record.data, sizeof(header));
+	assert_true(record_is_header(&header, REGION + RECORD_OFF));
+	assert_false(record_is_header(&header, REGION + 2 * RECORD_OFF));
+	header.magic[7] = 'H';
+	assert_false(record_is_header(&header, REGION + RECORD_OFF));
+	buffer_deinit(&record);
+}
+
+/** Set one 64- or 32-bit member of the header, and parse. */
+#define PARSE_WITH(member, value)                                              \
+	({                                                                     \
+		struct buffer record_ = format();                              \
+		struct record_header header_;                                  \
+		enum hfx_error_code code_;                                     \
+                                                                               \
+		memcpy(&header_, record_.data, sizeof(header_));               \
+		header_.member = (value);                                      \
+		memcpy(record_.data, &header_, sizeof(header_));               \
+		code_ = parse(record_.data, record_.size);                     \
+		buffer_deinit(&record_);                                       \
+		code_;                                                         \
+	})
+
+static void impossible_headers_are_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(PARSE_WITH(state, 0), HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(state, 6), HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(self, 0), HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(size, UINT64_MAX), HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(region_addr, 0), HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(region_size, 0), HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(region_size, UINT64_MAX - 4095),
+	                 HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(build_id_size, 65), HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(num_functions, UINT32_MAX),
+	                 HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(num_sites, UINT32_MAX),
+	                 HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(functions_off, 4), HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(sites_off, UINT32_MAX & ~7u),
+	                 HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(name_off, UINT32_MAX),
+	                 HFX_ERROR_BAD_RECORD);
+	/* The magic as a name would end in the version, which no name has. */
+	assert_int_equal(PARSE_WITH(name_off, 0), HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(version, 2), HFX_ERROR_BUNDLE_VERSION);
+}
+
+static void strings_must_end_inside(void **state)
+{
+	struct buffer record = format();
+
+	(void)state;
+	assert_int_equal(record.data[record.size - 1], 0);
+	record.data[record.size - 1] = 'x';
+	assert_int_equal(parse(record.data, record.size), HFX_ERROR_BAD_RECORD);
+	buffer_deinit(&record);
+}
+
+static void every_shorter_record_is_refused(void **state)
+{
+	struct buffer record = format();
+
+	(void)state;
+	for (size_t size = 0; size < record.size; size++) {
+		/* A copy of its own, so that reading past it is seen. */
+		uint8_t *copy = malloc(size + !size);
+
+		memcpy(copy, record.data, size);
+		assert_int_equal(parse(copy, size), HFX_ERROR_BAD_RECORD);
+		free(copy);
+	}
+	buffer_deinit(&record);
+}
+
+static void functions_and_places_must_be_possible(void **state)
+{
+	size_t function = sizeof(struct record_header);
+	size_t site = function + 2 * sizeof(struct record_function);
+	/* Offsets of a byte to set, and to what. */
+	const size_t changes[][2] = {
+		{function + 6, 0xff},  /* old_live_addr: beyond user space */
+		{function + 15, 0xff}, /* old_size: huge */
+		{function + 16, 0xff}, /* new_live_addr: fine, see below */
+		{function + 23, 0xff}, /* new_live_addr: beyond the region */
+		{function + 29, 0xff}, /* new_size: huge */
+		{function + 33, 1},    /* old_entry: behind the end */
+		{function + 37, 1},    /* new_entry: behind the end */
+		{site + 6, 0xff},      /* live_addr: beyond user space */
+		{site + 15, 1},        /* before: sixth byte and on are 0 */
+		{site + 16, 0xeb},     /* after: no jump */
+		{site + 23, 1},        /* after: sixth byte and on are 0 */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++) {
+		struct buffer record = format();
+
+		record.data[changes[i][0]] = (uint8_t)changes[i][1];
+		assert_int_equal(parse(record.data, record.size),
+		                 i == 2 ? HFX_ERROR_NONE
+		                        : HFX_ERROR_BAD_RECORD);
+		buffer_deinit(&record);
+	}
+}
+
+static void no_changed_byte_makes_the_reader_stumble(void **state)
+{
+	struct buffer record = format();
+
+	(void)state;
+	for (size_t i = 0; i < record.size; i++) {
+		for (int bit = 0; bit < 8; bit++) {
+			record.data[i] ^= (uint8_t)(1 << bit);
+			parse(record.data, record.size);
+			record.data[i] ^= (uint8_t)(1 << bit);
+		}
+	}
+	assert_int_equal(parse(record.data, record.size), HFX_ERROR_NONE);
+	buffer_deinit(&record);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_written_is_read_back),
+		cmocka_unit_test(a_copy_elsewhere_is_no_record),
+		cmocka_unit_test(impossible_headers_are_refused),
+		cmocka_unit_test(strings_must_end_inside),
+		cmocka_unit_test(every_shorter_record_is_refused),
+		cmocka_unit_test(functions_and_places_must_be_possible),
+		cmocka_unit_test(no_changed_byte_makes_the_reader_stumble),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
