@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A process to stop: one thread spins and notes the longest time between two
+ * looks at the clock, the others mostly sleep. Started by bench_stall.
+ *
+ *	bench_threads THREADS BUNDLE TRACER
+ *
+ * A third of the sleeping threads waits in poll() without end, a third sleeps
+ * 20 ms at a time, a third waits on a futex. The first of them carries out
+ * orders, if there is one.
+ */
+#include <err.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "hfx.h"
+#include "window.h"
+
+#define SLEEP_US   20000
+#define ORDER_US   1000
+#define STACK_SIZE 65536
+
+/* What the bundle patches: as many functions as a security fix may change. */
+#define WORK(n)                                                                \
+	int work_##n(int value);                                               \
+	__attribute__((__noipa__)) int work_##n(int value)                     \
+	{                                                                      \
+		for (int i = 0; i < value; i++)                                \
+			value += i ^ n;                                        \
+		return value;                                                  \
+	}
+WORK(0)
+WORK(1) WORK(2) WORK(3) WORK(4) WORK(5) WORK(6) WORK(7) WORK(8) WORK(9) WORK(10)
+	WORK(11) WORK(12) WORK(13) WORK(14) WORK(15) WORK(16) WORK(17) WORK(18)
+		WORK(19) WORK(20) WORK(21) WORK(22) WORK(23)
+
+			static int (*const works[])(int) = {
+				work_0,  work_1,  work_2,  work_3,  work_4,
+				work_5,  work_6,  work_7,  work_8,  work_9,
+				work_10, work_11, work_12, work_13, work_14,
+				work_15, work_16, work_17, work_18, work_19,
+				work_20, work_21, work_22, work_23,
+};
+
+static struct window *window;
+static const char *bundle_path;
+static const char *tracer_path;
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static struct hfx_error *carry_out(uint32_t order)
+{
+	struct hfx_apply_opts apply = {
+		.sz = sizeof(apply),
+		.helper_path = tracer_path,
+	};
+	struct hfx_revert_opts revert = {
+		.sz = sizeof(revert),
+		.helper_path = tracer_path,
+	};
+
+	if (order == WINDOW_APPLY)
+		return hfx_apply_bundle(bundle_path, &apply, NULL);
+	return hfx_revert_all(&revert);
+}
+
+static void *take_orders(void *arg)
+{
+	(void)arg;
+	for (;; usleep(ORDER_US)) {
+		uint32_t order = atomic_load(&window->order);
+		struct hfx_error *error;
+
+		if (!order)
+			continue;
+		error = carry_out(order);
+		if (error)
+			warnx("%s", hfx_error_message(error));
+		atomic_store(&window->has_failed, error != NULL);
+		hfx_error_destroy(error);
+		atomic_store(&window->order, 0);
+	}
+	return NULL;
+}
+
+static void *wait_somehow(void *arg)
+{
+	uint32_t futex = 0;
+
+	for (size_t kind = (size_t)arg % 3;;) {
+		if (kind == 0)
+			poll(NULL, 0, -1);
+		else if (kind == 1)
+			usleep(SLEEP_US);
+		else
+			syscall(SYS_futex, &futex, FUTEX_WAIT_PRIVATE, 0, NULL);
+	}
+	return NULL;
+}
+
+static void start_threads(size_t count)
+{
+	pthread_attr_t attr;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_SIZE * 4);
+	for (size_t i = 1; i < count; i++) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, &attr,
+		                   i == 1 ? take_orders : wait_somehow,
+		                   (void *)i))
+			errx(1, "cannot start thread %zu", i);
+	}
+	pthread_attr_destroy(&attr);
+}
+
+static void spin(void)
+{
+	uint32_t current = 0;
+	uint64_t longest_ns = 0;
+	uint64_t last_ns = now_ns();
+
+	for (size_t turn = 0;; turn++) {
+		uint32_t number = atomic_load_explicit(&window->number,
+		                                       memory_order_acquire);
+		uint64_t ns = now_ns();
+
+		if (number != current) {
+			atomic_store(&window->longest_ns, 0);
+			atomic_store(&window->current, number);
+			current = number;
+			longest_ns = 0;
+		} else if (ns - last_ns > longest_ns) {
+			longest_ns = ns - last_ns;
+			atomic_store(&window->longest_ns, longest_ns);
+		}
+		last_ns = ns;
+		works[turn % (sizeof(works) / sizeof(*works))](1);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 4)
+		errx(2, "usage: bench_threads THREADS BUNDLE TRACER");
+	window = mmap(NULL, sizeof(*window), PROT_READ | PROT_WRITE, MAP_SHARED,
+	              WINDOW_FD, 0);
+	if (window == MAP_FAILED)
+		err(1, "started without bench_stall");
+	bundle_path = argv[2];
+	tracer_path = argv[3];
+	start_threads(strtoul(argv[1], NULL, 10));
+	atomic_store(&window->is_ready, 1);
+	spin();
+}
