@@ -191,15 +191,15 @@ static struct hfx_error *borrow_thread(const struct inject *inject,
 	return NULL;
 }
 
-/** Borrow the first thread that can be. */
-static struct hfx_error *borrow(const struct inject *inject, struct loan *loan)
+/** Borrow the first thread that can be, trying each once. */
+static struct hfx_error *borrow_any(const struct inject *inject,
+                                    struct loan *loan)
 {
 	struct hfx_error *err = NULL;
 	struct dirent *entry;
 	char path[32];
 	DIR *dir;
 
-	loan->thread = NULL;
 	snprintf(path, sizeof(path), "/proc/%d/task", inject->pid);
 	dir = opendir(path);
 	if (!dir)
@@ -209,9 +209,22 @@ static struct hfx_error *borrow(const struct inject *inject, struct loan *loan)
 		if (atoi(entry->d_name) > 0)
 			err = borrow_thread(inject, loan, atoi(entry->d_name));
 	closedir(dir);
-	if (err || loan->thread)
-		return err;
-	if (stop_num_threads(loan->stop))
+	return err;
+}
+
+/** On a busy machine even a thread that runs may take long to get its turn. */
+static struct hfx_error *borrow(const struct inject *inject, struct loan *loan)
+{
+	uint64_t end_ns = stop_now_ns() + INJECT_WAIT_MS * NS_PER_MS;
+
+	loan->thread = NULL;
+	do {
+		HFX_TRY(borrow_any(inject, loan));
+		if (loan->thread)
+			return NULL;
+	} while (stop_count(loan->stop, STOP_RUNNING) &&
+	         stop_now_ns() < end_ns);
+	if (stop_count(loan->stop, STOP_RUNNING))
 		return stop_timeout_error(loan->stop);
 	return hfx_error_create(HFX_ERROR_NO_PROCESS, "process %d has ended",
 	                        inject->pid);
@@ -368,12 +381,15 @@ static int cancel_syscall(struct loan *loan)
 
 /** @param[in] live_addr Function; its stack gets a return address alone. */
 static int run_call(const struct inject *inject, struct loan *loan,
-                    uint64_t live_addr, uint64_t *result_ret)
+                    uint64_t live_addr, const uint64_t args[2],
+                    uint64_t *result_ret)
 {
 	struct user_regs_struct regs = loan->saved_regs;
 	int rc;
 
 	regs.rip = live_addr;
+	regs.rdi = args[0];
+	regs.rsi = args[1];
 	regs.rsp = ((regs.rsp - RED_ZONE) & ~UINT64_C(15)) - sizeof(uint64_t);
 	regs.rax = 0;
 	regs.orig_rax = UINT64_MAX;
@@ -393,7 +409,8 @@ static int run_call(const struct inject *inject, struct loan *loan,
 
 /** As run_call(), with vector and floating point registers put back. */
 static int run_call_saved(const struct inject *inject, struct loan *loan,
-                          uint64_t live_addr, uint64_t *result_ret)
+                          uint64_t live_addr, const uint64_t args[2],
+                          uint64_t *result_ret)
 {
 	HFX_CLEANUP(hfx_free) void *xstate = malloc(XSTATE_MAX);
 	struct iovec vector = {xstate, XSTATE_MAX};
@@ -405,7 +422,7 @@ static int run_call_saved(const struct inject *inject, struct loan *loan,
 		return -ENOMEM;
 	if (ptrace(PTRACE_GETREGSET, tid, kind, &vector))
 		return -errno;
-	rc = run_call(inject, loan, live_addr, result_ret);
+	rc = run_call(inject, loan, live_addr, args, result_ret);
 	if (regain(loan))
 		return rc;
 	if (loan->thread->state == STOP_STOPPED &&
@@ -464,14 +481,14 @@ struct hfx_error *inject_syscall(const struct inject *inject, long number,
 }
 
 struct hfx_error *inject_call(const struct inject *inject, uint64_t live_addr,
-                              uint64_t *result_ret)
+                              const uint64_t args[2], uint64_t *result_ret)
 {
 	struct loan loan;
 	struct hfx_error *err = begin(inject, &loan);
 	int rc;
 
 	if (!err) {
-		rc = run_call_saved(inject, &loan, live_addr, result_ret);
+		rc = run_call_saved(inject, &loan, live_addr, args, result_ret);
 		err = end(inject, &loan, rc, "a call");
 	}
 	stop_destroy(loan.stop);

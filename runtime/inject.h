@@ -24,8 +24,12 @@
 
 #include "error.h"
 
-/** How long a borrowed thread may take to stop, and a call to return. */
-#define INJECT_STOP_MS 200
+/**
+ * How long a thread may take to stop before the next one is tried, how long
+ * that goes on, and how long a call may take to return.
+ */
+#define INJECT_STOP_MS 100
+#define INJECT_WAIT_MS 3000
 #define INJECT_CALL_MS 1000
 
 struct inject {
@@ -57,12 +61,14 @@ HFX_MUST_CHECK struct hfx_error *inject_syscall(const struct inject *inject,
                                                 int64_t *result_ret);
 
 /**
- * Call a function without arguments, with all other threads running.
+ * Call a function of up to two integer arguments, with all other threads
+ * running.
  *
  * @param[out] result_ret What it returned (in rax).
  */
 HFX_MUST_CHECK struct hfx_error *inject_call(const struct inject *inject,
                                              uint64_t live_addr,
+                                             const uint64_t args[2],
                                              uint64_t *result_ret);
 
 #endif /* HFX_RUNTIME_INJECT_H */

@@ -74,12 +74,12 @@ struct stop_thread *stop_thread(struct stop *stop, size_t index)
 	return &stop->threads[index];
 }
 
-size_t stop_num_stopped(const struct stop *stop)
+size_t stop_count(const struct stop *stop, enum stop_state state)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < stop->num_threads; i++)
-		count += stop->threads[i].state == STOP_STOPPED;
+		count += stop->threads[i].state == state;
 	return count;
 }
 
@@ -279,18 +279,29 @@ struct hfx_error *stop_seize(struct stop *stop)
 	return NULL;
 }
 
+static struct stop_thread *find_thread(struct stop *stop, pid_t tid)
+{
+	for (size_t i = 0; i < stop->num_threads; i++)
+		if (stop->threads[i].tid == tid)
+			return &stop->threads[i];
+	return NULL;
+}
+
 struct hfx_error *stop_seize_one(struct stop *stop, pid_t tid,
                                  unsigned long options,
                                  struct stop_thread **ret)
 {
-	size_t before = stop->num_threads;
-	int rc = seize_thread(stop, tid, options | PTRACE_O_TRACESYSGOOD);
+	int rc = 0;
 
+	if (!find_thread(stop, tid))
+		rc = seize_thread(stop, tid, options | PTRACE_O_TRACESYSGOOD);
 	if (rc == -ENOMEM)
 		return hfx_error_no_memory();
 	if (rc)
 		return permission_error(stop->pid, tid, -rc);
-	*ret = stop->num_threads > before ? &stop->threads[before] : NULL;
+	*ret = find_thread(stop, tid);
+	if (*ret && (*ret)->state == STOP_GONE)
+		*ret = NULL;
 	return NULL;
 }
 
@@ -355,9 +366,8 @@ static int add_cloned(struct stop *stop, pid_t tid)
 
 	if (ptrace(PTRACE_GETEVENTMSG, tid, NULL, &cloned))
 		return 0;
-	for (size_t i = 0; i < stop->num_threads; i++)
-		if (stop->threads[i].tid == (pid_t)cloned)
-			return 0;
+	if (find_thread(stop, (pid_t)cloned))
+		return 0;
 	return add_thread(stop, (pid_t)cloned);
 }
 
@@ -470,7 +480,7 @@ int stop_interrupt(struct stop *stop)
 		if (rc)
 			return rc;
 	}
-	return stop_num_stopped(stop) ? 0 : -ESRCH;
+	return stop_count(stop, STOP_STOPPED) ? 0 : -ESRCH;
 }
 
 int stop_resume(struct stop_thread *thread, int request, int signal)

@@ -82,8 +82,8 @@ void stop_destroy(struct stop *stop);
 size_t stop_num_threads(const struct stop *stop);
 struct stop_thread *stop_thread(struct stop *stop, size_t index);
 
-/** How many threads stand still. */
-size_t stop_num_stopped(const struct stop *stop);
+/** How many threads are in @p state. */
+size_t stop_count(const struct stop *stop, enum stop_state state);
 
 /**
  * Trace all threads; none is stopped by it.
