@@ -174,6 +174,12 @@ static void print_result(const struct revert_options *options,
 {
 	if (options->quiet)
 		return;
+	if (!patch && !count) {
+		fputs("no applied patches in", stdout);
+		output_process(stdout, options->pid);
+		fputc('\n', stdout);
+		return;
+	}
 	fputs("reverted ", stdout);
 	if (patch)
 		output_text(stdout, patch->name, 0);
