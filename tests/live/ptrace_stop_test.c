@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -329,7 +330,7 @@ static void run_spin_inside(struct child_shared *shared)
 		pthread_join(threads[i], NULL);
 }
 
-static void threads_inside_the_bytes_are_stepped_out(void **state)
+static void threads_that_spin_through_the_bytes_are_redirected(void **state)
 {
 	static const uint8_t loop[5] = {0x90, 0xf3, 0x90, 0xf3, 0x90};
 	struct child_shared *shared = child_share();
@@ -343,17 +344,15 @@ static void threads_inside_the_bytes_are_stepped_out(void **state)
 	};
 	struct commit_plan plan = {&write, 1, 10000, 500000};
 	struct commit_result result;
-	uint32_t stepped = 0;
 
 	(void)state;
 	assert_true(wait_for_int(&shared->started, 2));
-	for (int i = 0; i < 400 && stepped < 5; i++) {
+	for (int i = 0; i < 40; i++) {
 		long rounds;
 
 		memcpy(write.before, loop, 5);
 		memcpy(write.after, (uint8_t[]){0xe9, 2, 0, 0, 0}, 5);
 		assert_no_error(commit_execute(pid, &plan, &result));
-		stepped += result.num_stepped;
 		rounds = shared->value;
 		assert_true(wait_for(&shared->value, rounds + 10));
 		memcpy(write.before, write.after, 5);
@@ -361,11 +360,69 @@ static void threads_inside_the_bytes_are_stepped_out(void **state)
 		assert_no_error(commit_execute(pid, &plan, &result));
 		assert_int_equal(result.num_stepped, 0);
 	}
-	/* Two threads that are inside most of the time. */
-	assert_true(stepped >= 5);
 	memcpy(write.before, loop, 5);
 	memcpy(write.after, (uint8_t[]){0xe9, 2, 0, 0, 0}, 5);
 	assert_no_error(commit_execute(pid, &plan, &result));
+	assert_true(child_end(shared, pid));
+}
+
+/**
+ * Stop the process with this thread at the second byte: SIGTSTP is blocked
+ * until the handler returns, which is to there.
+ */
+static void stand_inside(int signal, siginfo_t *info, void *context)
+{
+	ucontext_t *user = context;
+
+	(void)info;
+	(void)signal;
+	raise(SIGTSTP);
+	user->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)spin_inside + 1;
+}
+
+static void run_stand_inside(struct child_shared *shared)
+{
+	struct sigaction action = {
+		.sa_sigaction = stand_inside,
+		.sa_flags = SA_SIGINFO,
+	};
+
+	/* Nothing stops in a process group that nobody looks after. */
+	setpgid(0, 0);
+	sigaddset(&action.sa_mask, SIGTSTP);
+	sigaction(SIGUSR1, &action, NULL);
+	shared->started++;
+	spin_inside();
+	shared->value = 1;
+}
+
+static void a_thread_inside_the_bytes_is_stepped_out(void **state)
+{
+	struct child_shared *shared = child_share();
+	pid_t pid = child_fork(shared, run_stand_inside);
+	struct commit_write write = {
+		.live_addr = (uint64_t)(uintptr_t)spin_inside,
+		.size = 5,
+		.is_code = 1,
+		.before = {0x90, 0xf3, 0x90, 0xf3, 0x90},
+		.after = {0xe9, 2, 0, 0, 0},
+	};
+	struct commit_plan plan = {&write, 1, 10000, 500000};
+	struct commit_result result;
+
+	(void)state;
+	assert_true(wait_for_int(&shared->started, 1));
+	usleep(10000);
+	kill(pid, SIGUSR1);
+	assert_int_equal(waitpid(pid, NULL, WUNTRACED), pid);
+	assert_int_equal(child_state(pid), 'T');
+	assert_no_error(commit_execute(pid, &plan, &result));
+	assert_int_equal(result.num_stepped, 1);
+	usleep(10000);
+	assert_int_equal(child_state(pid), 'T');
+	assert_int_equal(shared->value, 0);
+	kill(pid, SIGCONT);
+	assert_true(wait_for(&shared->value, 1));
 	assert_true(child_end(shared, pid));
 }
 
@@ -708,7 +765,9 @@ int main(void)
 			a_process_whose_main_thread_has_ended_is_patched),
 		cmocka_unit_test(
 			a_thread_that_cannot_stop_is_named_and_the_others_go_on),
-		cmocka_unit_test(threads_inside_the_bytes_are_stepped_out),
+		cmocka_unit_test(
+			threads_that_spin_through_the_bytes_are_redirected),
+		cmocka_unit_test(a_thread_inside_the_bytes_is_stepped_out),
 		cmocka_unit_test(a_thread_that_stays_inside_the_bytes_is_named),
 		cmocka_unit_test(a_stopped_process_stays_stopped),
 		cmocka_unit_test(
