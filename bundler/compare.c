@@ -363,11 +363,16 @@ static uint64_t first_difference(const struct function *o,
 	return off;
 }
 
-static const char *describe(const struct program *program, uint64_t addr,
-                            char *text, size_t size)
+static const char *describe(const struct program *program,
+                            const struct reference *reference, char *text,
+                            size_t size)
 {
+	uint64_t addr = reference->target;
 	struct place place = place_at(program, addr);
 	const char *string = (const char *)program_bytes(program, addr, 1);
+	/* What is read at once, such as a float, is no string. */
+	bool is_text = place.kind == PLACE_ANONYMOUS &&
+	               reference->kind == REFERENCE_ADDRESS;
 
 	if (place.kind == PLACE_FUNCTION)
 		snprintf(text, size, "%s",
@@ -376,13 +381,16 @@ static const char *describe(const struct program *program, uint64_t addr,
 		snprintf(text, size, "%s", place.symbol->name);
 	else if (place.relocation && *place.relocation->symbol)
 		snprintf(text, size, "%s", place.relocation->symbol);
-	else if (place.kind == PLACE_ANONYMOUS && text_size(program, addr) > 1)
+	else if (is_text && text_size(program, addr) > 1)
 		snprintf(text, size, "\"%.40s\"", string);
 	else
 		snprintf(text, size, "constant data");
+	/* It may be cut within a character, or be in no known encoding. */
 	for (char *p = text; *p; p++)
 		if ((unsigned char)*p < ' ')
 			*p = ' ';
+		else if ((unsigned char)*p > '~')
+			*p = '?';
 	return text;
 }
 
@@ -395,8 +403,8 @@ static char *explain_reference(struct comparison *c, const struct reference *o,
 	char *reason = NULL;
 	int length;
 
-	describe(c->old_program, o->target, old_text, sizeof(old_text));
-	describe(c->new_program, n->target, new_text, sizeof(new_text));
+	describe(c->old_program, o, old_text, sizeof(old_text));
+	describe(c->new_program, n, new_text, sizeof(new_text));
 	if (old_place.kind == PLACE_OBJECT && new_place.kind == PLACE_OBJECT &&
 	    old_place.off == new_place.off && place_is_constant(&new_place) &&
 	    same_base_name(old_place.symbol, new_place.symbol))
