@@ -267,6 +267,7 @@ static struct hfx_error *clean_up(struct engine *engine,
 		struct engine_patch *patch = &patches->patches[i];
 
 		if (patch->state == RECORD_PREPARED &&
+		    !(patch->flags & RECORD_UNWINDABLE) &&
 		    region_is_ours(engine, patch)) {
 			engine_region_destroy(engine->target,
 			                      patch->region_addr,

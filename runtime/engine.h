@@ -34,6 +34,8 @@ struct engine_patch {
 	char *description;
 	char *module_name;
 	enum record_state state;
+	/** Set of #record_flags. */
+	uint32_t flags;
 	struct build_id build_id;
 	uint64_t record_addr;
 	uint64_t sequence;

@@ -279,19 +279,46 @@ static void note_pause(struct apply *apply, const struct commit_result *result)
 		&result->pause_ns, sizeof(result->pause_ns));
 }
 
-/** Leave the process as it was. */
-static void undo(struct apply *apply)
+struct hfx_error *apply_write_word(struct apply *apply, uint64_t header_off,
+                                   uint32_t value)
 {
 	struct target *target = apply->engine.target;
+
+	return target->ops->write(target, apply->patch.record_addr + header_off,
+	                          &value, sizeof(value));
+}
+
+/** Put back the record of the earlier life, with what has been added since. */
+static struct hfx_error *restore_record(struct apply *apply)
+{
+	struct target *target = apply->engine.target;
+
+	if (!apply->saved_record.data)
+		return NULL;
+	HFX_TRY(target->ops->write(target, apply->patch.record_addr,
+	                           apply->saved_record.data,
+	                           apply->saved_record.size));
+	return apply_write_word(apply, offsetof(struct record_header, flags),
+	                        apply->patch.flags);
+}
+
+/**
+ * Leave the process as it was; but what the unwinder knows of stays mapped, for
+ * a later apply to use again.
+ */
+static void undo(struct apply *apply)
+{
 	HFX_CLEANUP(hfx_error_cleanup) struct hfx_error *err = NULL;
 
-	if (apply->owns_region)
-		engine_region_destroy(target, apply->region.addr,
+	if (!apply->owns_region)
+		err = restore_record(apply);
+	else if (apply->patch.flags & RECORD_UNWINDABLE)
+		err = apply_write_word(apply,
+		                       offsetof(struct record_header, state),
+		                       RECORD_REVERTED);
+	else
+		engine_region_destroy(apply->engine.target, apply->region.addr,
 		                      apply->region.size);
-	else if (apply->saved_record.data)
-		err = target->ops->write(target, apply->patch.record_addr,
-		                         apply->saved_record.data,
-		                         apply->saved_record.size);
 }
 
 /* ---- The steps --------------------------------------------------------- */
@@ -316,6 +343,8 @@ static struct hfx_error *run(struct apply *apply, struct commit_result *result)
 	bool is_dry_run = apply->options && apply->options->dry_run;
 	struct hfx_error *err = prepare(apply);
 
+	if (!err && !is_dry_run)
+		err = apply_register_unwind(apply);
 	if (!err && !is_dry_run)
 		err = engine_plan_commit(&apply->plan, apply->engine.target,
 		                         apply->options, result);

@@ -77,4 +77,15 @@ HFX_MUST_CHECK struct hfx_error *apply_check_stack(struct apply *apply);
  */
 HFX_MUST_CHECK struct hfx_error *apply_load_image(struct apply *apply);
 
+/** Write a 32-bit member of the record's header. */
+HFX_MUST_CHECK struct hfx_error *
+apply_write_word(struct apply *apply, uint64_t header_off, uint32_t value);
+
+/**
+ * Tell the unwinder of the process, if it has one, of the image: exceptions and
+ * backtraces then pass through the new code. The record is written and says
+ * so from then on.
+ */
+HFX_MUST_CHECK struct hfx_error *apply_register_unwind(struct apply *apply);
+
 #endif /* HFX_RUNTIME_ENGINE_APPLY_H */

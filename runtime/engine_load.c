@@ -143,7 +143,8 @@ static bool layout_fits(const struct apply *apply)
 
 	if (start % PAGE_BYTES || start < record_end ||
 	    start - previous->region_addr +
-	                    (image->end_addr - image->start_addr) !=
+	                    (image->end_addr - image->start_addr) +
+	                    SCRATCH_ROOM !=
 	            previous->region_size)
 		return false;
 	for (size_t i = 0; i < image->num_segments; i++)
@@ -214,6 +215,7 @@ struct hfx_error *apply_load_image(struct apply *apply)
 	if (is_reused) {
 		HFX_TRY(save_record(apply));
 		apply->patch.state = RECORD_REVERTED;
+		apply->patch.flags = apply->previous->flags;
 	} else {
 		HFX_TRY(create_region(apply));
 		apply->patch.state = RECORD_PREPARED;

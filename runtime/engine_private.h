@@ -131,7 +131,12 @@ engine_check_site(const struct engine *engine, const struct engine_patch *patch,
 
 /* ---- engine_region.c --------------------------------------------------- */
 
-/** A reserved range of the process: guard page, record, image. */
+#define SCRATCH_ROOM UINT64_C(4096)
+
+/**
+ * A reserved range of the process: guard page, record, image, and at its end
+ * SCRATCH_ROOM bytes that stay inaccessible until the unwinder needs them.
+ */
 struct engine_region {
 	uint64_t addr;
 	uint64_t size;
@@ -153,6 +158,12 @@ engine_region_create(struct engine *engine, const struct image_load *image,
 HFX_MUST_CHECK struct hfx_error *
 engine_region_fill(struct target *target, const struct engine_region *region,
                    const struct image_load *image);
+
+/** Make the scratch bytes of a region writable, and give where they are. */
+HFX_MUST_CHECK struct hfx_error *
+engine_region_open_scratch(struct target *target,
+                           const struct engine_region *region,
+                           uint64_t *addr_ret);
 
 /** Give the range back; failing to is no error. */
 void engine_region_destroy(struct target *target, uint64_t addr, uint64_t size);

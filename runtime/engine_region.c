@@ -169,7 +169,7 @@ engine_region_create(struct engine *engine, const struct image_load *image,
 		.near_start_addr = near_start_addr,
 		.near_end_addr = near_end_addr,
 		.size = RECORD_OFF + region.record_room +
-	                (image->end_addr - image->start_addr),
+	                (image->end_addr - image->start_addr) + SCRATCH_ROOM,
 		.min_addr = proc_number("/proc/sys/vm/mmap_min_addr", "",
 	                                PLACE_LOWEST_ADDR, PLACE_LOWEST_ADDR),
 		.stack_room = stack_room(engine->target->pid),
@@ -187,6 +187,17 @@ engine_region_create(struct engine *engine, const struct image_load *image,
 		return err;
 	}
 	*ret = region;
+	return NULL;
+}
+
+struct hfx_error *engine_region_open_scratch(struct target *target,
+                                             const struct engine_region *region,
+                                             uint64_t *addr_ret)
+{
+	uint64_t addr = region->addr + region->size - SCRATCH_ROOM;
+
+	HFX_TRY(protect(target, addr, SCRATCH_ROOM, PROT_READ | PROT_WRITE));
+	*addr_ret = addr;
 	return NULL;
 }
 

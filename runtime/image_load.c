@@ -16,6 +16,9 @@
 /** Addresses of an image lie below this; keeps sums from overflowing. */
 #define MAX_ADDR (UINT64_C(1) << 47)
 
+/** DW_EH_PE_pcrel | DW_EH_PE_sdata4 (LSB Core, "DWARF Extensions"). */
+#define DW_EH_PE_PCREL_SDATA4 0x1b
+
 /** What PT_DYNAMIC says, as addresses in the image. */
 struct tables {
 	uint64_t hash_addr;
@@ -35,6 +38,8 @@ struct parse {
 	const uint8_t *data;
 	size_t size;
 	struct image_load *image;
+	/** Of PT_GNU_EH_FRAME, or 0. */
+	uint64_t eh_frame_header_addr;
 	struct tables tables;
 	uint32_t *symbol_map;
 };
@@ -215,6 +220,8 @@ static struct hfx_error *add_segments(struct parse *parse,
 			return bad_image("has a segment of type %u, which is "
 			                 "not supported",
 			                 segment.p_type);
+		if (segment.p_type == PT_GNU_EH_FRAME)
+			parse->eh_frame_header_addr = segment.p_vaddr;
 		if (segment.p_type == PT_DYNAMIC) {
 			*dynamic_ret = segment;
 			has_dynamic = true;
@@ -564,6 +571,31 @@ static struct hfx_error *read_relocations(struct parse *parse)
 	return NULL;
 }
 
+/**
+ * From .eh_frame_hdr to .eh_frame (LSB Core, "Exception Frames"): the bundler
+ * writes the pointer in one encoding only.
+ */
+static struct hfx_error *read_eh_frame(struct parse *parse)
+{
+	const uint8_t header[4] = {1, DW_EH_PE_PCREL_SDATA4};
+	uint64_t addr = parse->eh_frame_header_addr;
+	const uint8_t *bytes;
+	int32_t distance;
+
+	if (!addr)
+		return NULL;
+	bytes = table_at(parse->image, addr, 8);
+	if (!bytes || memcmp(bytes, header, 2) != 0)
+		return bad_image("has unwind information of an unknown form");
+	memcpy(&distance, bytes + 4, sizeof(distance));
+	addr += 4 + (uint64_t)(int64_t)distance;
+	if (!table_at(parse->image, addr, 4))
+		return bad_image("has its unwind information outside "
+		                 "read-only data");
+	parse->image->eh_frame_addr = addr;
+	return NULL;
+}
+
 static struct hfx_error *read_all(struct parse *parse)
 {
 	Elf64_Phdr dynamic = {0};
@@ -572,6 +604,7 @@ static struct hfx_error *read_all(struct parse *parse)
 	HFX_TRY(check_header(parse, &header));
 	HFX_TRY(add_segments(parse, &header, &dynamic));
 	HFX_TRY(read_dynamic(parse, &dynamic));
+	HFX_TRY(read_eh_frame(parse));
 	HFX_TRY(count_symbols(parse));
 	HFX_TRY(copy_strings(parse));
 	HFX_TRY(read_symbols(parse));

@@ -87,6 +87,7 @@ static struct record_header make_header(const struct engine_patch *patch)
 		.generation = patch->generation,
 		.applied_ns = patch->applied_ns,
 		.pause_ns = patch->pause_ns,
+		.flags = patch->flags,
 		.region_addr = patch->region_addr,
 		.region_size = patch->region_size,
 		.image_bias = patch->image_bias,
@@ -307,6 +308,7 @@ static void copy_header(const struct record_header *header,
 	patch->generation = header->generation;
 	patch->applied_ns = header->applied_ns;
 	patch->pause_ns = header->pause_ns;
+	patch->flags = header->flags;
 	patch->region_addr = header->region_addr;
 	patch->region_size = header->region_size;
 	patch->image_bias = header->image_bias;

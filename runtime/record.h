@@ -44,6 +44,14 @@ enum record_state {
 	RECORD_REVERTED = 5,
 };
 
+enum record_flags {
+	/**
+	 * The process's unwinder may know of the image: the range must stay
+	 * mapped whatever the state.
+	 */
+	RECORD_UNWINDABLE = 1 << 0,
+};
+
 struct record_header {
 	char magic[8];
 	uint32_t version;
@@ -82,7 +90,8 @@ struct record_header {
 	uint32_t version_off;
 	uint32_t description_off;
 	uint32_t module_name_off;
-	uint32_t reserved;
+	/** Set of #record_flags. */
+	uint32_t flags;
 };
 
 /** A function that the patch replaces. */

@@ -309,6 +309,7 @@ static struct hfx_error *find_in_module(struct lookup *lookup)
 static struct hfx_error *symbol_address(const struct lookup *lookup,
                                         uint64_t *ret)
 {
+	static const uint64_t no_args[2];
 	const Elf64_Sym *symbol = &lookup->symbol;
 	uint64_t addr = symbol->st_value;
 
@@ -328,7 +329,8 @@ static struct hfx_error *symbol_address(const struct lookup *lookup,
 				"%s: the resolver of %s is not code",
 				lookup->module->path, lookup->query->name);
 		return hfx_error_wrap(
-			lookup->target->ops->call(lookup->target, addr, ret),
+			lookup->target->ops->call(lookup->target, addr,
+		                                  no_args, ret),
 			"call the resolver of %s", lookup->query->name);
 	}
 	*ret = addr;

@@ -39,10 +39,12 @@ struct target_ops {
 				     const uint64_t args[6],
 				     int64_t *result_ret);
 	/**
-	 * Call a function without arguments in the process: the resolver of an
-	 * IFUNC symbol (gABI STT_GNU_IFUNC).
+	 * Call a function of up to two integer arguments in the process: the
+	 * resolver of an IFUNC symbol (gABI STT_GNU_IFUNC), or the unwinder's
+	 * __register_frame_info().
 	 */
 	struct hfx_error *(*call)(struct target *target, uint64_t live_addr,
+				  const uint64_t args[2],
 				  uint64_t *result_ret);
 	/** commit_execute() for this process, by the way that fits it. */
 	struct hfx_error *(*commit)(struct target *target,

@@ -125,10 +125,12 @@ static struct hfx_error *ptrace_syscall(struct target *target, long number,
 }
 
 static struct hfx_error *ptrace_call(struct target *target, uint64_t live_addr,
+                                     const uint64_t args[2],
                                      uint64_t *result_ret)
 {
 	HFX_TRY(prepare_inject(to_ptrace(target)));
-	return inject_call(&to_ptrace(target)->inject, live_addr, result_ret);
+	return inject_call(&to_ptrace(target)->inject, live_addr, args,
+	                   result_ret);
 }
 
 static struct hfx_error *ptrace_commit(struct target *target,

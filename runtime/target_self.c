@@ -89,12 +89,13 @@ static struct hfx_error *self_syscall(struct target *target, long number,
 }
 
 static struct hfx_error *self_call(struct target *target, uint64_t live_addr,
-                                   uint64_t *result_ret)
+                                   const uint64_t args[2], uint64_t *result_ret)
 {
-	uint64_t (*function)(void) = (uint64_t(*)(void))(uintptr_t)live_addr;
+	uint64_t (*function)(uint64_t, uint64_t) =
+		(uint64_t(*)(uint64_t, uint64_t))(uintptr_t)live_addr;
 
 	(void)target;
-	*result_ret = function();
+	*result_ret = function(args[0], args[1]);
 	return NULL;
 }
 

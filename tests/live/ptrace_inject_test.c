@@ -23,6 +23,8 @@
 #include "ptrace_child.h"
 #include "target.h"
 
+static const uint64_t no_args[2];
+
 static enum child_kind main_kind;
 static struct child_shared *main_shared;
 
@@ -36,13 +38,13 @@ static void check_syscalls(struct target *target)
 {
 	uint64_t map_args[6] = {0, 65536, PROT_READ,
 	                        MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX};
-	uint64_t no_args[6] = {0};
+	uint64_t zeros[6] = {0};
 	uint64_t unmap_args[6] = {0, 65536};
 	char byte = 1;
 	int64_t result;
 
 	assert_no_error(
-		target->ops->syscall(target, SYS_getpid, no_args, &result));
+		target->ops->syscall(target, SYS_getpid, zeros, &result));
 	assert_int_equal(result, target->pid);
 	assert_no_error(
 		target->ops->syscall(target, SYS_mmap, map_args, &result));
@@ -171,7 +173,8 @@ static void a_call_returns_its_result_and_changes_nothing(void **state)
 		uint64_t result = 0;
 
 		assert_no_error(target->ops->call(
-			target, (uint64_t)(uintptr_t)call_target, &result));
+			target, (uint64_t)(uintptr_t)call_target, no_args,
+			&result));
 		assert_true(result == UINT64_C(0x123456789abcdef0));
 		check_syscalls(target);
 	}
@@ -191,9 +194,10 @@ static void a_call_that_faults_fails_and_the_process_lives(void **state)
 	assert_true(wait_for_int(&shared->started, 1));
 	assert_no_error(target_create_ptrace(pid, &target));
 	assert_error(target->ops->call(target, (uint64_t)(uintptr_t)call_fault,
-	                               &result),
+	                               no_args, &result),
 	             HFX_ERROR_OS);
-	assert_error(target->ops->call(target, 16, &result), HFX_ERROR_OS);
+	assert_error(target->ops->call(target, 16, no_args, &result),
+	             HFX_ERROR_OS);
 	check_syscalls(target);
 	target_destroy(target);
 	assert_true(child_end(shared, pid));
@@ -212,7 +216,7 @@ static void a_call_that_does_not_return_is_ended(void **state)
 	assert_no_error(target_create_ptrace(pid, &target));
 	assert_error(target->ops->call(target,
 	                               (uint64_t)(uintptr_t)call_forever,
-	                               &result),
+	                               no_args, &result),
 	             HFX_ERROR_OS);
 	check_syscalls(target);
 	target_destroy(target);
@@ -303,7 +307,8 @@ static void check_signals(enum child_kind kind)
 
 		check_syscalls(target);
 		assert_no_error(target->ops->call(
-			target, (uint64_t)(uintptr_t)call_target, &result));
+			target, (uint64_t)(uintptr_t)call_target, no_args,
+			&result));
 	}
 	pthread_join(sender, NULL);
 	assert_true(wait_for(&shared->signals, NUM_SIGNALS));
