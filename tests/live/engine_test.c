@@ -479,6 +479,12 @@ static struct target *open_target(const struct victim *victim)
 	return target;
 }
 
+/** Machines that run tests are busy. */
+static const struct engine_options patience = {
+	.timeout_ms = 30000,
+	.max_pause_us = 2000000,
+};
+
 static enum hfx_error_code apply_outside(const struct victim *victim,
                                          const char *path)
 {
@@ -489,7 +495,7 @@ static enum hfx_error_code apply_outside(const struct victim *victim,
 	struct hfx_error *err;
 
 	assert_null(bundle_read(path, &bundle));
-	err = engine_apply(target, bundle, NULL, &result);
+	err = engine_apply(target, bundle, &patience, &result);
 	code = hfx_error_code(err);
 	if (err)
 		print_message("%s\n", hfx_error_message(err));
@@ -502,7 +508,7 @@ static enum hfx_error_code apply_outside(const struct victim *victim,
 static enum hfx_error_code revert_all_outside(const struct victim *victim)
 {
 	struct target *target = open_target(victim);
-	struct hfx_error *err = engine_revert_all(target, NULL, NULL);
+	struct hfx_error *err = engine_revert_all(target, &patience, NULL);
 	enum hfx_error_code code = hfx_error_code(err);
 
 	if (err)
@@ -549,6 +555,73 @@ static void each_side_reverts_what_the_other_applied(void **state)
 	assert_int_equal(revert_all_outside(&victim), 0);
 	assert_results(&victim, 1, 10);
 	assert_string_equal(ask(&victim, "list"), "applied 0:");
+	end(&victim);
+}
+
+/** New f returns the TLS index of its module. */
+static const char *make_tls_bundle(const char *program)
+{
+	struct test_bundle bundle = {
+		.name = "tls",
+		.program = program,
+		.relocations = {{NEW_DATA_ADDR, R_X86_64_DTPMOD64,
+	                         IMAGE_SYMBOL_MODULE, 0}},
+		.num_relocations = 1,
+	};
+	/* mov slot(%rip), %eax; ret */
+	uint8_t code[7] = {0x8b, 0x05, 0, 0, 0, 0, 0xc3};
+	uint32_t distance = NEW_DATA_ADDR - (NEW_CODE_ADDR + 6);
+
+	memcpy(code + 2, &distance, sizeof(distance));
+	test_bundle_code(&bundle, "victim_f", code, sizeof(code));
+	return write_bundle(&bundle);
+}
+
+static void patches_fit(const char *program, const char *module)
+{
+	struct victim victim = start(program, 2, NULL, NULL);
+	int tls_index = atoi(ask(&victim, "tls"));
+
+	assert_true(tls_index > 0);
+	assert_int_equal(
+		apply_outside(&victim, make_bundle(module, "v1", 2, 20)), 0);
+	assert_results(&victim, 2, 20);
+	assert_int_equal(apply_outside(&victim, make_tls_bundle(module)), 0);
+	assert_results(&victim, tls_index, 20);
+	assert_int_equal(revert_all_outside(&victim), 0);
+	assert_results(&victim, 1, 10);
+	end(&victim);
+}
+
+static void a_shared_library_is_patched_like_a_program(void **state)
+{
+	(void)state;
+	patches_fit(LIBRARY_USER, LIBRARY);
+	patches_fit(PLAIN, PLAIN);
+}
+
+static void a_program_at_a_fixed_address_is_patched_too(void **state)
+{
+	(void)state;
+	patches_fit(FIXED, FIXED);
+}
+
+static void a_file_that_was_replaced_on_disk_does_not_matter(void **state)
+{
+	char copy[PATH_MAX];
+	struct victim victim;
+	const char *v1;
+
+	(void)state;
+	snprintf(copy, sizeof(copy), "%s/program", folder);
+	assert_int_equal(fixture_run(NULL, 0, "cp %s %s", PLAIN, copy), 0);
+	v1 = make_bundle(copy, "v1", 2, 0);
+	assert_int_equal(fixture_run(NULL, 0, "strip %s", copy), 0);
+	victim = start(copy, 0, NULL, NULL);
+	assert_results(&victim, 1, 10);
+	assert_int_equal(unlink(copy), 0);
+	assert_int_equal(apply_outside(&victim, v1), 0);
+	assert_results(&victim, 2, 10);
 	end(&victim);
 }
 
@@ -636,6 +709,10 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_preloaded_is_said_in_one_line),
 		cmocka_unit_test(an_unprepared_process_is_patched_from_outside),
 		cmocka_unit_test(each_side_reverts_what_the_other_applied),
+		cmocka_unit_test(a_shared_library_is_patched_like_a_program),
+		cmocka_unit_test(a_program_at_a_fixed_address_is_patched_too),
+		cmocka_unit_test(
+			a_file_that_was_replaced_on_disk_does_not_matter),
 		cmocka_unit_test(a_half_made_change_is_undone_by_the_next_call),
 		cmocka_unit_test(memory_that_was_only_prepared_is_given_back),
 	};

@@ -25,24 +25,6 @@
 #include "hfx.h"
 #endif
 
-__attribute__((__noipa__)) int victim_f(void)
-{
-	return 1;
-}
-
-__attribute__((__noipa__)) int victim_g(void)
-{
-	return 10;
-}
-
-/** Calls another one, so that new code of both shows which is reached. */
-__attribute__((__noipa__)) int victim_sum(void)
-{
-	return victim_f() + 100 * victim_g();
-}
-
-int victim_data = 7;
-
 static volatile sig_atomic_t num_sigchld;
 
 static void on_sigchld(int number)
@@ -119,6 +101,9 @@ static void print_children(void)
 }
 
 #ifdef HAVE_LIBHFX
+/* Machines that run tests are busy: what is right matters, not how fast. */
+#define PATIENCE .timeout_ms = 30000, .max_pause_us = 2000000
+
 static void answer(struct hfx_error *err)
 {
 	if (err)
@@ -141,6 +126,7 @@ static const struct hfx_patch_info *find(const struct hfx_patch_list *list,
 static void revert(const char *name)
 {
 	static const struct hfx_patch_id none;
+	const struct hfx_revert_opts opts = {.sz = sizeof(opts), PATIENCE};
 	const struct hfx_patch_info *info;
 	struct hfx_patch_list *list;
 	struct hfx_error *err = hfx_patch_list_create(&list);
@@ -150,7 +136,7 @@ static void revert(const char *name)
 		return;
 	}
 	info = find(list, name);
-	answer(hfx_revert(info ? &info->id : &none, NULL));
+	answer(hfx_revert(info ? &info->id : &none, &opts));
 	hfx_patch_list_destroy(list);
 }
 
@@ -175,19 +161,21 @@ static void print_list(void)
 
 static bool obey_libhfx(const char *command, const char *arg)
 {
-	struct hfx_apply_opts dry_run = {
+	const struct hfx_apply_opts patient = {.sz = sizeof(patient), PATIENCE};
+	const struct hfx_revert_opts all = {.sz = sizeof(all), PATIENCE};
+	const struct hfx_apply_opts dry_run = {
 		.sz = sizeof(dry_run),
 		.flags = HFX_APPLY_DRY_RUN,
 	};
 
 	if (!strcmp(command, "apply"))
-		answer(hfx_apply_bundle(arg, NULL, NULL));
+		answer(hfx_apply_bundle(arg, &patient, NULL));
 	else if (!strcmp(command, "try"))
 		answer(hfx_apply_bundle(arg, &dry_run, NULL));
 	else if (!strcmp(command, "revert"))
 		revert(arg);
 	else if (!strcmp(command, "revert-all"))
-		answer(hfx_revert_all(NULL));
+		answer(hfx_revert_all(&all));
 	else if (!strcmp(command, "list"))
 		print_list();
 	else
@@ -211,6 +199,8 @@ static void obey(char *line)
 		print_results();
 	else if (!strcmp(command, "fill"))
 		fill_surroundings();
+	else if (!strcmp(command, "tls"))
+		printf("%d\n", victim_tls_index());
 	else if (!strcmp(command, "children"))
 		print_children();
 	else if (!obey_libhfx(command, line ? line : ""))
