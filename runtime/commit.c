@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,9 +18,6 @@
 #include "proc_status.h"
 #include "step.h"
 #include "stop.h"
-
-/** Largest number of pieces that process_vm_readv() takes (IOV_MAX). */
-#define READ_BATCH 1024
 
 /** Pause between tries: doubles from the first to the second. */
 #define BACKOFF_MIN_US 500
@@ -62,8 +58,8 @@ struct commit {
 	int mem_fd;
 	/** What is in memory at `check.firsts`. */
 	uint8_t (*found)[SITE_SIZE];
-	struct iovec local[READ_BATCH];
-	struct iovec remote[READ_BATCH];
+	/** Code between the first and the last of several places. */
+	uint8_t span[PAGE_SIZE];
 };
 
 static void commit_destroy(struct commit *commit)
@@ -113,23 +109,47 @@ static const struct commit_write *first_write(const struct commit *commit,
 	return &commit->plan->writes[commit->check.firsts[i]];
 }
 
-/** Read the places from index @p from on; fewer calls than one for each. */
-static bool read_batch(struct commit *commit, size_t from, size_t count)
+static bool is_one_page(uint64_t start_addr, uint64_t end_addr)
 {
-	size_t size = 0;
+	return start_addr / PAGE_SIZE == (end_addr - 1) / PAGE_SIZE;
+}
 
-	for (size_t i = 0; i < count; i++) {
+/** How many of the places from index @p from on lie in one page; at least 1. */
+static size_t count_in_page(const struct commit *commit, size_t from)
+{
+	uint64_t start_addr = first_write(commit, from)->live_addr;
+	size_t count = 1;
+
+	while (from + count < commit->check.num_firsts) {
 		const struct commit_write *write =
-			first_write(commit, from + i);
+			first_write(commit, from + count);
 
-		commit->local[i] =
-			(struct iovec){commit->found[from + i], write->size};
-		commit->remote[i] = (struct iovec){
-			(void *)(uintptr_t)write->live_addr, write->size};
-		size += write->size;
+		if (!is_one_page(start_addr, write->live_addr + write->size))
+			break;
+		count++;
 	}
-	return process_vm_readv(any_stopped(commit), commit->local, count,
-	                        commit->remote, count, 0) == (ssize_t)size;
+	return count;
+}
+
+/** Read the places from index @p from on, which lie in one page, at once. */
+static bool read_joined(struct commit *commit, size_t from, size_t count)
+{
+	const struct commit_write *last = first_write(commit, from + count - 1);
+	uint64_t start_addr = first_write(commit, from)->live_addr;
+	size_t size = last->live_addr + last->size - start_addr;
+
+	if (size > sizeof(commit->span) ||
+	    pread(commit->mem_fd, commit->span, size, (off_t)start_addr) !=
+	            (ssize_t)size)
+		return false;
+	for (size_t i = from; i < from + count; i++) {
+		const struct commit_write *write = first_write(commit, i);
+
+		memcpy(commit->found[i],
+		       commit->span + (write->live_addr - start_addr),
+		       write->size);
+	}
+	return true;
 }
 
 static int read_each(struct commit *commit, size_t from, size_t count,
@@ -149,15 +169,14 @@ static int read_each(struct commit *commit, size_t from, size_t count,
 
 static int read_memory(struct commit *commit, struct attempt *attempt)
 {
-	size_t total = commit->check.num_firsts;
+	size_t count;
 
-	for (size_t from = 0; from < total; from += READ_BATCH) {
-		size_t count =
-			total - from < READ_BATCH ? total - from : READ_BATCH;
+	for (size_t i = 0; i < commit->check.num_firsts; i += count) {
 		int rc = 0;
 
-		if (!read_batch(commit, from, count))
-			rc = read_each(commit, from, count, attempt);
+		count = count_in_page(commit, i);
+		if (!read_joined(commit, i, count))
+			rc = read_each(commit, i, count, attempt);
 		if (rc)
 			return rc;
 	}
@@ -227,6 +246,50 @@ static int put(struct commit *commit, const struct commit_write *write,
 	return poke(commit, write->live_addr, bytes, write->size);
 }
 
+/**
+ * How many writes from the one at @p from on can be made in one call: code in
+ * one page, in ascending order. At least 1.
+ */
+static size_t count_joined(const struct commit_plan *plan, size_t from)
+{
+	const struct commit_write *first = &plan->writes[from];
+	uint64_t end_addr = first->live_addr;
+	size_t i = from;
+
+	for (; i < plan->num_writes; i++) {
+		const struct commit_write *write = &plan->writes[i];
+
+		if (!write->is_code || write->live_addr < end_addr)
+			break;
+		end_addr = write->live_addr + write->size;
+		if (!is_one_page(first->live_addr, end_addr))
+			break;
+	}
+	return i > from ? i - from : 1;
+}
+
+/**
+ * Make @p count writes in one call. Nobody else writes there meanwhile: all
+ * threads stand still. The kernel copies within a page in one go, so a tracer
+ * that is killed has written all or none.
+ */
+static bool put_joined(struct commit *commit, const struct commit_write *writes,
+                       size_t count)
+{
+	uint64_t start_addr = writes[0].live_addr;
+	size_t size = writes[count - 1].live_addr + writes[count - 1].size -
+	              start_addr;
+
+	if (pread(commit->mem_fd, commit->span, size, (off_t)start_addr) !=
+	    (ssize_t)size)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		memcpy(commit->span + (writes[i].live_addr - start_addr),
+		       writes[i].after, writes[i].size);
+	return pwrite(commit->mem_fd, commit->span, size, (off_t)start_addr) ==
+	       (ssize_t)size;
+}
+
 /** Take back the first @p count writes, the last one first. */
 static int undo(struct commit *commit, size_t count)
 {
@@ -241,16 +304,40 @@ static int undo(struct commit *commit, size_t count)
 	return rc;
 }
 
+/**
+ * Make the writes from the one at @p from on that go together.
+ *
+ * @param[out] count_ret How many have been made, also on failure.
+ */
+static int write_some(struct commit *commit, size_t from, size_t *count_ret)
+{
+	const struct commit_write *writes = &commit->plan->writes[from];
+	size_t count = count_joined(commit->plan, from);
+
+	*count_ret = count;
+	if (count > 1 && put_joined(commit, writes, count))
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		int rc = put(commit, &writes[i], writes[i].after);
+
+		*count_ret = rc ? i : count;
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 static int write_memory(struct commit *commit, struct attempt *attempt)
 {
-	for (size_t i = 0; i < commit->plan->num_writes; i++) {
-		const struct commit_write *write = &commit->plan->writes[i];
-		int rc = put(commit, write, write->after);
+	size_t count;
+
+	for (size_t i = 0; i < commit->plan->num_writes; i += count) {
+		int rc = write_some(commit, i, &count);
 
 		if (!rc)
 			continue;
-		attempt->write = i;
-		if (undo(commit, i))
+		attempt->write = i + count;
+		if (undo(commit, i + count))
 			attempt->stage = STAGE_UNDO;
 		return rc;
 	}
@@ -292,6 +379,37 @@ static int run_window(struct commit *commit, struct attempt *attempt)
 /* ---- Before and after --------------------------------------------------- */
 
 /**
+ * Have the kernel give the process its own copies of the pages of code while
+ * all threads run: in the window that would take most of the time. Bytes are
+ * written as they are. That it is traced keeps debuggers from changing them
+ * meanwhile; what fails here will be told by the window.
+ */
+static void prepare_pages(struct commit *commit)
+{
+	HFX_CLEANUP(hfx_close) int fd = -1;
+	uint64_t done_page = UINT64_MAX;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem",
+	         stop_thread(commit->stop, 0)->tid);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	for (size_t i = 0; fd >= 0 && i < commit->check.num_firsts; i++) {
+		const struct commit_write *write = first_write(commit, i);
+		off_t off = (off_t)write->live_addr;
+		uint8_t now[SITE_SIZE];
+
+		if (!write->is_code ||
+		    write->live_addr / PAGE_SIZE == done_page)
+			continue;
+		if (pread(fd, now, write->size, off) != (ssize_t)write->size ||
+		    memcmp(now, write->before, write->size))
+			continue;
+		(void)!pwrite(fd, now, 1, off);
+		done_page = write->live_addr / PAGE_SIZE;
+	}
+}
+
+/**
  * While threads wait for the tracer, the tracer must not wait for them: where
  * many compete for few CPUs, it would get its turn only after each of them.
  * Without the right to do so (CAP_SYS_NICE) it takes its chances.
@@ -321,6 +439,7 @@ static struct hfx_error *try_once(struct commit *commit,
 	*attempt = (struct attempt){.stage = STAGE_STOP};
 	commit->mem_fd = -1;
 	HFX_TRY(stop_seize(commit->stop));
+	prepare_pages(commit);
 	become_urgent(policy);
 	start_ns = stop_now_ns();
 	stop_set_deadline(commit->stop,
