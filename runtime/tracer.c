@@ -129,9 +129,20 @@ static void await_result(int fd, pid_t pid)
 static struct hfx_error *talk(int fd, pid_t pid, const struct commit_plan *plan,
                               struct commit_result *ret)
 {
-	HFX_TRY(commit_wire_send_plan(fd, getpid(), plan));
-	await_result(fd, pid);
-	return commit_wire_receive_result(fd, ret);
+	struct hfx_error *err = commit_wire_send_plan(fd, getpid(), plan);
+
+	if (!err) {
+		await_result(fd, pid);
+		err = commit_wire_receive_result(fd, ret);
+	}
+	/* It ended before it had read all of the plan. */
+	if (hfx_error_errno(err) == ECONNRESET ||
+	    hfx_error_errno(err) == EPIPE) {
+		hfx_error_destroy(err);
+		return hfx_error_create(HFX_ERROR_STOP,
+		                        "hfx-tracer ended without a result");
+	}
+	return err;
 }
 
 /** It is inherited by init; but the host may be just that in its container. */

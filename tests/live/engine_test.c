@@ -668,6 +668,34 @@ static void a_half_made_change_is_undone_by_the_next_call(void **state)
 	end(&victim);
 }
 
+static void an_hfx_tracer_that_fails_changes_nothing(void **state)
+{
+	struct victim victim = start(HOST, 2, NULL, NULL);
+	const char *v1 = make_bundle(HOST, "v1", 2, 20);
+	size_t count;
+
+	(void)state;
+	ask(&victim, "helper /bin/false");
+	assert_refused(ask(&victim, "apply %s", v1), HFX_ERROR_STOP,
+	               "hfx-tracer ended without a result");
+	count = count_mappings(&victim);
+	ask(&victim, "helper /nonexistent");
+	assert_refused(ask(&victim, "apply %s", v1), HFX_ERROR_OS,
+	               "cannot start /nonexistent");
+	/* It dies half-way each time, also when the first half is undone. */
+	ask(&victim, "helper " HALF_TRACER);
+	assert_refused(ask(&victim, "apply %s", v1), HFX_ERROR_STOP,
+	               "hfx-tracer ended without a result");
+	assert_int_equal(count_mappings(&victim), count);
+	assert_results(&victim, 1, 10);
+	assert_string_equal(ask(&victim, "list"), "applied 0:");
+	ask(&victim, "helper ");
+	assert_string_equal(ask(&victim, "apply %s", v1), "ok");
+	assert_results(&victim, 2, 20);
+	assert_string_equal(ask(&victim, "children"), "sigchld=0 children=0");
+	end(&victim);
+}
+
 static void memory_that_was_only_prepared_is_given_back(void **state)
 {
 	struct victim victim = start(HOST, 0, NULL, NULL);
@@ -714,6 +742,7 @@ int main(void)
 		cmocka_unit_test(
 			a_file_that_was_replaced_on_disk_does_not_matter),
 		cmocka_unit_test(a_half_made_change_is_undone_by_the_next_call),
+		cmocka_unit_test(an_hfx_tracer_that_fails_changes_nothing),
 		cmocka_unit_test(memory_that_was_only_prepared_is_given_back),
 	};
 

@@ -102,7 +102,12 @@ static void print_children(void)
 
 #ifdef HAVE_LIBHFX
 /* Machines that run tests are busy: what is right matters, not how fast. */
-#define PATIENCE .timeout_ms = 30000, .max_pause_us = 2000000
+#define PATIENCE                                                               \
+	.timeout_ms = 30000, .max_pause_us = 2000000,                          \
+	.helper_path = *helper_path ? helper_path : NULL
+
+/** Set by the command "helper". */
+static char helper_path[4096];
 
 static void answer(struct hfx_error *err)
 {
@@ -176,6 +181,9 @@ static bool obey_libhfx(const char *command, const char *arg)
 		revert(arg);
 	else if (!strcmp(command, "revert-all"))
 		answer(hfx_revert_all(&all));
+	else if (!strcmp(command, "helper"))
+		printf("%s\n",
+		       strncpy(helper_path, arg, sizeof(helper_path) - 1));
 	else if (!strcmp(command, "list"))
 		print_list();
 	else
