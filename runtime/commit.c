@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -409,45 +408,22 @@ static void prepare_pages(struct commit *commit)
 	}
 }
 
-/**
- * While threads wait for the tracer, the tracer must not wait for them: where
- * many compete for few CPUs, it would get its turn only after each of them.
- * Without the right to do so (CAP_SYS_NICE) it takes its chances.
- */
-static void become_urgent(int policy)
-{
-	struct sched_param param = {.sched_priority = 1};
-
-	if (policy == SCHED_OTHER)
-		(void)sched_setscheduler(0, SCHED_FIFO, &param);
-}
-
-static void restore_urgency(int policy)
-{
-	struct sched_param param = {0};
-
-	if (policy == SCHED_OTHER)
-		(void)sched_setscheduler(0, SCHED_OTHER, &param);
-}
-
 static struct hfx_error *try_once(struct commit *commit,
                                   struct attempt *attempt)
 {
-	int policy = sched_getscheduler(0);
 	uint64_t start_ns;
 
 	*attempt = (struct attempt){.stage = STAGE_STOP};
 	commit->mem_fd = -1;
 	HFX_TRY(stop_seize(commit->stop));
 	prepare_pages(commit);
-	become_urgent(policy);
+	stop_hurry(commit->stop);
 	start_ns = stop_now_ns();
 	stop_set_deadline(commit->stop,
 	                  start_ns + commit->plan->max_pause_us * 1000ull);
 	attempt->rc = run_window(commit, attempt);
 	stop_release(commit->stop);
 	attempt->pause_ns = stop_now_ns() - start_ns;
-	restore_urgency(policy);
 	hfx_close(&commit->mem_fd);
 	return NULL;
 }

@@ -45,6 +45,8 @@ struct loan {
 	uint64_t saved_mask;
 	/** SIGSTOP came meanwhile; it cannot be blocked. */
 	bool was_stopped;
+	/** The thread stands at the end of a system call of ours. */
+	bool has_passed_gate;
 };
 
 /* ---- The gate ------------------------------------------------------------ */
@@ -176,6 +178,7 @@ static struct hfx_error *borrow_thread(const struct inject *inject,
 		return NULL;
 	stop_set_deadline(loan->stop,
 	                  stop_now_ns() + INJECT_STOP_MS * NS_PER_MS);
+	stop_hurry(loan->stop);
 	rc = settle(loan);
 	if (rc || loan->thread->state == STOP_GONE) {
 		loan->thread = NULL;
@@ -256,17 +259,26 @@ static int go_to_event(struct loan *loan)
 }
 
 /**
- * Put the thread back. From a system call stop the kernel would go straight to
- * the program; only in an event stop it looks at the registers again to restart
- * a system call.
+ * From a system call stop the kernel goes straight to the program; only in an
+ * event stop it looks at the registers again to restart a system call. That
+ * stop is saved a thread that was not in one.
  */
+static bool must_go_to_event(const struct loan *loan)
+{
+	if (loan->thread->state != STOP_STOPPED ||
+	    loan->thread->reason == STOP_BY_EVENT)
+		return false;
+	return !loan->has_passed_gate ||
+	       (int64_t)loan->saved_regs.orig_rax >= 0;
+}
+
+/** Put the thread back. */
 static int give_back(const struct inject *inject, struct loan *loan)
 {
 	pid_t tid = loan->thread->tid;
 	int rc = regain(loan);
 
-	while (!rc && loan->thread->state == STOP_STOPPED &&
-	       loan->thread->reason != STOP_BY_EVENT)
+	while (!rc && must_go_to_event(loan))
 		rc = go_to_event(loan);
 	if (rc)
 		return rc;
@@ -326,7 +338,10 @@ static int pass_gate(struct loan *loan, const struct user_regs_struct *regs)
 		rc = run_to_syscall(loan);
 	if (!rc && loan->thread->regs.rip != regs->rip + GATE_SIZE)
 		return -EFAULT;
-	return rc ? rc : run_to_syscall(loan);
+	if (!rc)
+		rc = run_to_syscall(loan);
+	loan->has_passed_gate = !rc;
+	return rc;
 }
 
 static int run_syscall(const struct inject *inject, struct loan *loan,

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,7 @@ struct stop {
 	uint64_t deadline_ns;
 	/** Place in `threads` where the next one of the list is expected. */
 	size_t expected;
+	bool is_hurried;
 	bool has_timer;
 	timer_t timer;
 	struct sigaction saved_action;
@@ -81,6 +83,24 @@ size_t stop_count(const struct stop *stop, enum stop_state state)
 	for (size_t i = 0; i < stop->num_threads; i++)
 		count += stop->threads[i].state == state;
 	return count;
+}
+
+void stop_hurry(struct stop *stop)
+{
+	struct sched_param param = {.sched_priority = 1};
+
+	if (sched_getscheduler(0) == SCHED_OTHER &&
+	    !sched_setscheduler(0, SCHED_FIFO, &param))
+		stop->is_hurried = true;
+}
+
+static void end_hurry(struct stop *stop)
+{
+	struct sched_param param = {0};
+
+	if (stop->is_hurried)
+		(void)sched_setscheduler(0, SCHED_OTHER, &param);
+	stop->is_hurried = false;
 }
 
 /* ---- The timer that ends waits ------------------------------------------ */
@@ -527,6 +547,7 @@ void stop_release(struct stop *stop)
 		if (!release_thread(&stop->threads[i]))
 			stop->threads[left++] = stop->threads[i];
 	stop->num_threads = left;
+	end_hurry(stop);
 	if (stop->has_timer)
 		disarm(stop);
 }

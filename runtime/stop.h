@@ -102,6 +102,14 @@ HFX_MUST_CHECK struct hfx_error *stop_seize_one(struct stop *stop, pid_t tid,
                                                 unsigned long options,
                                                 struct stop_thread **ret);
 
+/**
+ * Let the tracer run ahead of ordinary threads until stop_release(): where many
+ * compete for few CPUs, it would get its turn only after each of them while
+ * threads wait for it. Without the right to (CAP_SYS_NICE) it takes its
+ * chances.
+ */
+void stop_hurry(struct stop *stop);
+
 /** Waiting fails with -ETIMEDOUT from this time of stop_now_ns() on. */
 void stop_set_deadline(struct stop *stop, uint64_t deadline_ns);
 bool stop_deadline_passed(const struct stop *stop);
