@@ -32,8 +32,10 @@
 
 #include "window.h"
 
-#define SETTLE_US   20000
-#define BETWEEN_US  5000
+#define SETTLE_US  20000
+#define BETWEEN_US 5000
+/** Until a thread that was stopped to the last has looked at the clock. */
+#define AFTER_US    300
 #define POLL_US     200
 #define MAX_RUNS    1000
 #define MAX_WAIT_US 20000000
@@ -150,6 +152,8 @@ static uint64_t measure(struct stall *stall, enum action action)
 	atomic_store(&window->number, number);
 	await(stall, &window->current, number, "the spinning thread");
 	act(stall, action);
+	usleep(AFTER_US);
+	atomic_store(&window->number, number + 1);
 	return atomic_load(&window->longest_ns);
 }
 

@@ -21,9 +21,9 @@ enum window_order {
 struct window {
 	/** Set by bench_threads when all threads run. */
 	_Atomic uint32_t is_ready;
-	/** Window to measure; raised by one to begin the next. */
+	/** Raised by one to open a window, and to close it: odd is open. */
 	_Atomic uint32_t number;
-	/** Window that the spinning thread measures. */
+	/** The open window that the spinning thread measures. */
 	_Atomic uint32_t current;
 	/** Longest time between two looks at the clock in that window. */
 	_Atomic uint64_t longest_ns;
