@@ -231,9 +231,10 @@ struct hfx_error *closure_resolve_slot(struct closure *closure,
 		closure->old_slots[relocation -
 	                           closure->new_program->relocations];
 
+	/* What follows a nameless module is any offset in it. */
 	if (is_offset(relocation->type) &&
-	    (!closure->same_tls || !old_addr ||
-	     relocation->type == R_X86_64_DTPMOD64))
+	    (!closure->same_tls ||
+	     (relocation->type == R_X86_64_DTPMOD64 && !*relocation->symbol)))
 		old_addr = 0;
 	if (old_addr) {
 		*ret = (struct target){TARGET_OLD, old_addr};

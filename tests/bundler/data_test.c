@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Data at run time: strings, tables, templates, variables and thread-local
+ * variables of an old program with the bundle are as the new code needs them.
+ */
+#include <string.h>
+
+#include "sandbox.h"
+
+#define HEAD                                                                   \
+	"#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"       \
+	"#define NOINLINE __attribute__((noinline, noclone))\n"
+
+/* Pitfall 2. */
+static void one_string_is_the_tail_of_another(void **state)
+{
+	static const char source[] = HEAD
+		"NOINLINE static void plain(void)\n"
+		"{ puts(\"a word and its tail\"); puts(\"brief tail\"); }\n"
+		"NOINLINE static void changed(int n)\n"
+		"{ puts(n ? \"its tail\" : \"tail\");\n"
+		"  puts(V(\"old\", \"and its tail\"));\n"
+		"  puts(V(\"brief\", \"a very brief tail\")); }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; plain(); changed(argc); changed(argc - 1);\n"
+		"  return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+	expect_behaves_as_new("-O2 -fuse-ld=gold", source);
+}
+
+static void only_a_tail_is_used_by_the_change(void **state)
+{
+	static const char source[] =
+		HEAD "NOINLINE static void plain(void)\n"
+		     "{ puts(\"long text with an end\"); }\n"
+		     "NOINLINE static void changed(void)\n"
+		     "{ puts(V(\"other text\", \"with an end\")); }\n"
+		     "int main(void) { plain(); changed(); return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+}
+
+static void long_strings_and_strings_with_nul(void **state)
+{
+	static const char source[] =
+		HEAD "NOINLINE static void changed(void)\n"
+		     "{ fwrite(\"a\\0b\\0\" V(\"c\", \"d\") \"\\0e\\n\", 1, 8,"
+		     " stdout);\n"
+		     "  puts(\"0123456789012345678901234567890123456789"
+		     "012345678901234567890123456789\" V(\"\", \"!\")); }\n"
+		     "int main(void) { changed(); return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+}
+
+static void wide_constants_of_vector_code(void **state)
+{
+	static const char source[] = HEAD
+		"NOINLINE static void mix(float *v)\n"
+		"{ static const float k[8] =\n"
+		"    {1, 2, 3, 4, 5, 6, V(7, 70), 8};\n"
+		"  for (int i = 0; i < 8; i++) v[i] = v[i] * k[i] + 0.5f; }\n"
+		"NOINLINE static void fill(int *v)\n"
+		"{ for (int i = 0; i < 16; i++) v[i] = i * V(3, 4); }\n"
+		"int main(int argc, char **argv)\n"
+		"{ float v[8]; int w[16]; (void)argv;\n"
+		"  for (int i = 0; i < 8; i++) v[i] = argc + i;\n"
+		"  mix(v); fill(w);\n"
+		"  for (int i = 0; i < 8; i++) printf(\"%g \", v[i]);\n"
+		"  for (int i = 0; i < 16; i++) printf(\"%d \", w[i]);\n"
+		"  return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O3", source);
+	expect_behaves_as_new("-O3 -mavx2", source);
+	expect_behaves_as_new("clang -O2", source);
+}
+
+/* Pitfall 4: templates without a symbol, in .data.rel.ro and in .data. */
+static void templates_with_pointers(void **state)
+{
+	static const char source[] = HEAD
+		"struct option { const char *name; int *place; int "
+		"(*call)(int);\n"
+		"  const char *more[3]; };\n"
+		"int value = 3, other = 4;\n"
+		"NOINLINE int call_a(int n) { return n + 1; }\n"
+		"NOINLINE int call_b(int n) { return n * V(7, 70); }\n"
+		"NOINLINE static void use(struct option *o, int n)\n"
+		"{ for (int i = 0; i < n; i++)\n"
+		"    printf(\"%s %d %d %s %s\\n\", o[i].name, *o[i].place,\n"
+		"           o[i].call(i), o[i].more[0], o[i].more[2]); }\n"
+		"NOINLINE static void changed(int n)\n"
+		"{ struct option list[] = {\n"
+		"    {\"first\", &value, call_a, {\"x\", \"y\", \"z\"}},\n"
+		"    {V(\"second\", \"2nd\"), V(&value, &other), call_b,\n"
+		"     {\"p\", \"q\", V(\"r\", \"s\")}}};\n"
+		"  list[0].place = n > 1 ? &other : list[0].place;\n"
+		"  use(list, 2); }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; value += argc; changed(argc); return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+	expect_behaves_as_new("-O0", source);
+	expect_behaves_as_new("-O2 -fuse-ld=gold", source);
+}
+
+/* A pointer just past a table belongs to that table. */
+static void end_pointers_of_tables(void **state)
+{
+	static const char source[] = HEAD
+		"struct pair { const char *name; long value; };\n"
+		"static const struct pair fixed[] =\n"
+		"  {{\"a\", 1}, {\"b\", V(2, 20)}, {\"c\", 3}};\n"
+		"static const int numbers[] = {1, 2, 3, V(4, 5)};\n"
+		"static struct pair table[] = {{\"x\", 5}, {\"y\", 6}};\n"
+		"static long last[4] = {1, 2, 3, 4};\n"
+		"static int zeros[3];\n"
+		"NOINLINE static long sum(int n)\n"
+		"{ long s = n; int i = V(0, 1);\n"
+		"  for (const struct pair *p = fixed; p != fixed + 3; p++)\n"
+		"    s += p->value, printf(\"%s\", p->name);\n"
+		"  for (const int *p = numbers; p != numbers + 4; p++) s += "
+		"*p;\n"
+		"  for (struct pair *p = table; p != table + 2; p++)\n"
+		"    s += p->value++, printf(\"%s\", p->name);\n"
+		"  for (long *p = last; p != last + 4; p++) s += (*p)++;\n"
+		"  for (int *p = zeros; p != zeros + 3; p++) s += *p += i + "
+		"n;\n"
+		"  return s; }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; printf(\" %ld\\n\", sum(argc));\n"
+		"  printf(\" %ld\\n\", sum(argc) + last[3] + zeros[2]);\n"
+		"  return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O1", source);
+	expect_behaves_as_new("-O2", source);
+}
+
+/* Pitfall 5. */
+static void objects_that_the_compiler_names(void **state)
+{
+	static const char source[] = HEAD
+		"NOINLINE static const char *plain(int n)\n"
+		"{ printf(\"%s\\n\", __func__);\n"
+		"  switch (n) { case 0: return \"p0\"; case 1: return \"p1\";\n"
+		"  case 2: return \"p2\"; case 3: return \"p3\"; } return "
+		"\"-\"; }\n"
+		"#ifdef NEW\n"
+		"NOINLINE static int added(int n)\n"
+		"{ printf(\"%s %s\\n\", __func__, __PRETTY_FUNCTION__);\n"
+		"  switch (n) { case 0: return 31; case 1: return 5;\n"
+		"  case 2: return 77; case 3: return 9; } return 0; }\n"
+		"#endif\n"
+		"NOINLINE static int number(int n)\n"
+		"{ printf(\"%s\\n\", __PRETTY_FUNCTION__);\n"
+		"  switch (n) { case 0: return 11; case 1: return 25;\n"
+		"  case 2: return V(37, 38); case 3: return 49; } return 0; }\n"
+		"NOINLINE static const char *changed(int n)\n"
+		"{ const char *s; printf(\"%s %d\\n\", __func__, number(n));\n"
+		"#ifdef NEW\n"
+		"  printf(\"%d\\n\", added(n));\n"
+		"#endif\n"
+		"  switch (n) { case 0: s = \"c0\"; break;\n"
+		"  case 1: s = V(\"c1\", \"C1\"); break; case 2: s = \"c2\"; "
+		"break;\n"
+		"  case 3: s = \"c3\"; break; default: s = \"-\"; }\n"
+		"  return s; }\n"
+		"int main(void)\n"
+		"{ for (int i = 0; i < 5; i++) printf(\"%s %s\\n\", plain(i),\n"
+		"    changed(i)); return 0; }\n";
+
+	(void)state;
+	build_pair("-O2", source);
+	expect_status(0, "nm new/prog | grep -q CSWTCH");
+	SCOPED_JSON *report = diff(0, "");
+	expect_not_listed(report, "plain");
+	expect_pair_behaves_as_new("old/prog", "new/prog");
+}
+
+static void new_variables_and_old_ones(void **state)
+{
+	static const char source[] = HEAD
+		"static int counter = 10; static char buffer[64];\n"
+		"#ifdef NEW\n"
+		"static int added = 5; static char space[5000];\n"
+		"int *shared = &counter; const char *label = \"label\";\n"
+		"#endif\n"
+		"NOINLINE static void count(int n)\n"
+		"{ counter += n; snprintf(buffer, sizeof(buffer), \"<%d>\",\n"
+		"                        counter);\n"
+		"#ifdef NEW\n"
+		"  added *= 2; (*shared)++; space[4999] += added;\n"
+		"  printf(\"%s %d %d\\n\", label, added, space[4999]);\n"
+		"#endif\n"
+		"}\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; count(argc); count(argc);\n"
+		"  printf(\"%d %s\\n\", counter, buffer); return 0; }\n";
+
+	(void)state;
+	build_pair("-O2", source);
+	expect_status(0,
+	              HFX_BUNDLE_PROGRAM " diff old/prog new/prog -o fix.hfx");
+	SCOPED_RUN shown = run(HFX_BUNDLE_PROGRAM " show fix.hfx");
+	assert_non_null(strstr(shown.out, "added"));
+	assert_non_null(strstr(shown.out, "space"));
+	assert_null(strstr(shown.out, "buffer"));
+	expect_pair_behaves_as_new("old/prog", "new/prog");
+}
+
+static void thread_local_variables(void **state)
+{
+	static const char source[] =
+		HEAD "static __thread int mine = 4; __thread long ours[3];\n"
+		     "NOINLINE static void count(int n)\n"
+		     "{ mine += n * V(1, 100); ours[n & 1] += mine; }\n"
+		     "int main(int argc, char **argv)\n"
+		     "{ (void)argv; count(argc); count(argc + 1);\n"
+		     "  printf(\"%d %ld %ld\\n\", mine, ours[0], ours[1]);\n"
+		     "  return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+	expect_behaves_as_new("-O2 -ftls-model=global-dynamic", source);
+	expect_behaves_as_new("-O2 -fPIC -ftls-model=initial-exec", source);
+	expect_behaves_as_new("clang -O2", source);
+}
+
+/* Pitfall 19. */
+static void variables_that_are_copied_from_libraries(void **state)
+{
+	static const char source[] =
+		HEAD "#include <unistd.h>\n"
+		     "extern char **environ;\n"
+		     "NOINLINE static void print(const char *s)\n"
+		     "{ fprintf(V(stderr, stdout), \"%s %d\\n\", s, environ != "
+		     "NULL); }\n"
+		     "int main(void)\n"
+		     "{ print(\"one\"); fflush(stdout); fflush(stderr); return "
+		     "0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+	expect_status(0, "readelf -rW old/prog | grep -q 'COPY.*stdout'");
+}
+
+static void a_writable_table_in_the_middle_of_data(void **state)
+{
+	static const char source[] = HEAD
+		"static int before[5] = {1, 2, 3, 4, 5};\n"
+		"#ifdef NEW\n"
+		"static int fresh[3] = {7, 8, 9};\n"
+		"#endif\n"
+		"static int after[5] = {6, 7, 8, 9, 10};\n"
+		"NOINLINE static int total(int from)\n"
+		"{ int s = 0;\n"
+		"  for (int i = from; i < 5; i++) s += before[i] * after[4 - "
+		"i]++;\n"
+		"#ifdef NEW\n"
+		"  for (int *p = fresh; p != fresh + 3; p++) s += 1000 * "
+		"(*p)++;\n"
+		"#endif\n"
+		"  return s; }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; printf(\"%d %d %d\\n\", total(0), total(argc),\n"
+		"  after[3]); return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+	expect_behaves_as_new("-O2 -fno-toplevel-reorder", source);
+	expect_behaves_as_new("-O2 -fdata-sections", source);
+}
+
+/* Indices that the compiler folds into the address: lea table-4(%rip). */
+static void references_before_and_behind_an_object(void **state)
+{
+	static const char source[] = HEAD
+		"static int first[6] = {1, 2, 3, 4, 5, 6};\n"
+		"static int second[6] = {10, 20, 30, 40, 50, 60};\n"
+		"NOINLINE static int pick(long n, int k)\n"
+		"{ return first[n - 1] + second[n - 2] * V(1, 3) + k; }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; printf(\"%d %d\\n\", pick(argc + 1, 0),\n"
+		"  pick(argc + 3, first[0]++)); return second[1]++ == 9; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+	expect_behaves_as_new("-O2 -Wl,--emit-relocs", source);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		SANDBOX_TEST(one_string_is_the_tail_of_another),
+		SANDBOX_TEST(only_a_tail_is_used_by_the_change),
+		SANDBOX_TEST(long_strings_and_strings_with_nul),
+		SANDBOX_TEST(wide_constants_of_vector_code),
+		SANDBOX_TEST(templates_with_pointers),
+		SANDBOX_TEST(end_pointers_of_tables),
+		SANDBOX_TEST(objects_that_the_compiler_names),
+		SANDBOX_TEST(new_variables_and_old_ones),
+		SANDBOX_TEST(thread_local_variables),
+		SANDBOX_TEST(variables_that_are_copied_from_libraries),
+		SANDBOX_TEST(a_writable_table_in_the_middle_of_data),
+		SANDBOX_TEST(references_before_and_behind_an_object),
+	};
+
+	sandbox_filter(argc, argv);
+	return cmocka_run_group_tests_name("data", tests, NULL, NULL);
+}
