@@ -100,6 +100,35 @@ struct hfx_error *check_initial_values(struct comparison *comparison,
 	return NULL;
 }
 
+struct hfx_error *check_build_texts(const struct program *new_program,
+                                    struct warnings *warnings)
+{
+	const struct function *first = NULL;
+	uint32_t passed = 0;
+	size_t count = 0;
+
+	for (size_t i = 0; i < new_program->num_functions; i++) {
+		const struct function *function = &new_program->functions[i];
+
+		if (!(function->passed & (PASSED_DATE | PASSED_FOLDER)))
+			continue;
+		passed |= function->passed;
+		first = first ? first : function;
+		count++;
+	}
+	if (!count)
+		return NULL;
+	return warn(warnings,
+	            "%zu functions (%s%s) differ only in the %s of the build, "
+	            "which is not taken for a change; build both %s",
+	            count, function_name(new_program, first),
+	            count > 1 ? ", ..." : "",
+	            passed & PASSED_DATE ? "date" : "folder",
+	            passed & PASSED_DATE ? "with SOURCE_DATE_EPOCH set"
+	                                 : "in one folder, or with "
+	                                   "-ffile-prefix-map");
+}
+
 static struct hfx_error *warn_of_types(const struct debug_type_changes *changes,
                                        struct warnings *warnings)
 {

@@ -30,6 +30,10 @@ HFX_MUST_CHECK struct hfx_error *check_initial_values(
 	struct comparison *comparison, const struct program *old_program,
 	const struct program *new_program, struct warnings *warnings);
 
+/** Functions that differ in the date or folder of the build only. */
+HFX_MUST_CHECK struct hfx_error *
+check_build_texts(const struct program *new_program, struct warnings *warnings);
+
 /** Structures whose layout changed, as the selected functions see them. */
 HFX_MUST_CHECK struct hfx_error *check_types(const struct program *old_program,
                                              const struct program *new_program,

@@ -65,6 +65,16 @@ static struct hfx_error *unit_at(struct debug_info *debug, uint64_t addr,
 	return debug_unit_of(debug, debug->listed[index]->cu, ret);
 }
 
+struct hfx_error *debug_info_folder_at(struct debug_info *debug, uint64_t addr,
+                                       const char **ret)
+{
+	struct debug_unit *unit;
+
+	HFX_TRY(unit_at(debug, addr, &unit));
+	*ret = unit && unit->folder ? unit->folder : "";
+	return NULL;
+}
+
 struct hfx_error *debug_subprogram_get(struct debug_info *debug, Dwarf_Die *die,
                                        struct debug_subprogram *ret)
 {
@@ -270,5 +280,35 @@ struct hfx_error *debug_info_unit_at(struct debug_info *debug, uint64_t addr,
 		HFX_TRY(function_unit(debug, addr, &unit));
 	HFX_TRY(debug_text_set(&text, "%s", unit ? unit->name : ""));
 	*ret = text;
+	return NULL;
+}
+
+static bool is_called_in(Dwarf_Die *inlined, uint64_t line)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Word found;
+
+	return dwarf_attr(inlined, DW_AT_call_line, &attr) &&
+	       !dwarf_formudata(&attr, &found) && found == line;
+}
+
+struct hfx_error *debug_info_is_of_line(struct debug_info *debug, uint64_t addr,
+                                        uint64_t line, bool *ret)
+{
+	struct debug_subprogram function;
+	struct debug_unit *unit;
+	bool found, is_of_line;
+	int number = 0;
+
+	HFX_TRY(unit_at(debug, addr, &unit));
+	if (unit)
+		line_at(&unit->die, addr, &number);
+	is_of_line = number > 0 && (uint64_t)number == line;
+	HFX_TRY(debug_subprogram_at(debug, addr, &function, &found));
+	while (found && !is_of_line && inner_at(&function.die, addr,
+	                                        &function.die))
+		if (dwarf_tag(&function.die) == DW_TAG_inlined_subroutine)
+			is_of_line = is_called_in(&function.die, line);
+	*ret = is_of_line;
 	return NULL;
 }

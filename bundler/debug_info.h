@@ -83,6 +83,23 @@ HFX_MUST_CHECK struct hfx_error *
 debug_info_line_at(struct debug_info *debug, uint64_t addr, char **ret);
 
 /**
+ * Whether the code at @p addr is of line @p line: by the line table, or because
+ * a function that is inlined there is called in that line (DW_AT_call_line).
+ */
+HFX_MUST_CHECK struct hfx_error *debug_info_is_of_line(struct debug_info *debug,
+						       uint64_t addr,
+						       uint64_t line,
+						       bool *ret);
+
+/**
+ * Folder in which the unit of the code at @p addr was compiled
+ * (DW_AT_comp_dir), borrowed; "" if unknown.
+ */
+HFX_MUST_CHECK struct hfx_error *debug_info_folder_at(struct debug_info *debug,
+						      uint64_t addr,
+						      const char **ret);
+
+/**
  * Unit of the function or variable at @p addr, owned: DW_AT_name of its
  * compilation unit; "" if unknown. For variables: a DW_TAG_variable whose
  * location is DW_OP_addr @p addr.

@@ -137,6 +137,10 @@ bool decoder_next(struct decoder *decoder, const uint8_t *code, size_t size,
 	if (in_group(found->detail, CS_GRP_BRANCH_RELATIVE) &&
 	    x86->op_count == 1 && x86->operands[0].type == X86_OP_IMM)
 		return add_branch(x86, bytes, addr, ret);
+	ret->constant_off = x86->encoding.imm_offset;
+	ret->constant_size = x86->encoding.imm_size;
+	if (ret->constant_off + ret->constant_size > ret->size)
+		ret->constant_size = 0;
 	for (uint8_t i = 0; i < x86->op_count; i++)
 		if (x86->operands[i].type == X86_OP_MEM &&
 		    !add_memory(x86, &x86->operands[i], found->id, bytes, addr,

@@ -217,30 +217,46 @@ static struct hfx_error *add_refusals(const struct selection *selection,
 	return NULL;
 }
 
+static struct hfx_error *add_skip(const struct program *program, uint32_t index,
+                                  const char *reason, struct report *report)
+{
+	struct report_skip entry = {0};
+
+	HFX_TRY(source_of(program, index, &entry.source));
+	entry.name = strdup(function_name(program, &program->functions[index]));
+	entry.reason = strdup(reason);
+	if (entry.name && entry.reason && HFX_ARRAY_PUSH(report, skips, entry))
+		return NULL;
+	free(entry.name);
+	free(entry.source);
+	free(entry.reason);
+	return hfx_error_no_memory();
+}
+
+static const char *passed_text(uint32_t passed)
+{
+	if (passed == PASSED_LINE)
+		return "differs only in line numbers";
+	return passed & PASSED_DATE ? "differs only in the date of the build"
+	                            : "differs only in the folder of the build";
+}
+
 static struct hfx_error *add_skips(const struct selection *selection,
                                    struct report *report)
 {
 	const struct program *program = selection->new_program;
 
 	for (size_t i = 0; i < program->num_functions; i++) {
-		struct report_skip entry = {0};
-		bool is_of_interest =
-			selection->options->all ||
-			program->functions[i].verdict != VERDICT_SAME;
+		const struct function *function = &program->functions[i];
+		const char *exclusion = selection->exclusions[i];
 
-		if (!selection->exclusions[i] || !is_of_interest)
-			continue;
-		HFX_TRY(source_of(program, i, &entry.source));
-		entry.name =
-			strdup(function_name(program, &program->functions[i]));
-		entry.reason = strdup(selection->exclusions[i]);
-		if (!entry.name || !entry.reason ||
-		    !HFX_ARRAY_PUSH(report, skips, entry)) {
-			free(entry.name);
-			free(entry.source);
-			free(entry.reason);
-			return hfx_error_no_memory();
-		}
+		if (exclusion && (selection->options->all ||
+		                  function->verdict != VERDICT_SAME))
+			HFX_TRY(add_skip(program, i, exclusion, report));
+		else if (function->passed && !function->is_selected)
+			HFX_TRY(add_skip(program, i,
+			                 passed_text(function->passed),
+			                 report));
 	}
 	return NULL;
 }

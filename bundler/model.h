@@ -137,6 +137,13 @@ enum verdict {
 	VERDICT_ONLY_HERE,
 };
 
+/** Differences that a build makes by itself. */
+enum passed {
+	PASSED_LINE = 1 << 0,
+	PASSED_DATE = 1 << 1,
+	PASSED_FOLDER = 1 << 2,
+};
+
 /** A piece of code with one start: all symbols of one address. */
 struct function {
 	uint64_t addr;
@@ -167,6 +174,8 @@ struct function {
 	enum verdict verdict;
 	/** One line, owned; `NULL` while the verdict needs none. */
 	char *reason;
+	/** In NEW, when the same: set of #passed, differences passed over. */
+	uint32_t passed;
 	/** In NEW, when changed: first offset at which it differs. */
 	uint64_t difference_off;
 	/** In NEW: goes into the image. */

@@ -136,6 +136,7 @@ static struct hfx_error *check(struct diff *diff)
 	                     &diff->warnings));
 	HFX_TRY(check_initial_values(diff->comparison, diff->old_program,
 	                             diff->new_program, &diff->warnings));
+	HFX_TRY(check_build_texts(diff->new_program, &diff->warnings));
 	return check_types(diff->old_program, diff->new_program,
 	                   &diff->warnings);
 }

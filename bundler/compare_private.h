@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/**
+ * @file compare_private.h
+ *
+ * The parts of comparison_run(): data (compare_data.c), code (compare.c) and
+ * the reasons given to people (explain.c).
+ */
+#ifndef HFX_BUNDLER_COMPARE_PRIVATE_H
+#define HFX_BUNDLER_COMPARE_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "build_text.h"
+#include "compare.h"
+#include "pair_set.h"
+
+struct comparison {
+	struct program *old_program;
+	struct program *new_program;
+	struct decoder *decoder;
+	/** Pairs of data known equal, and those of the walk under way. */
+	struct pair_set equal;
+	struct pair_set walk;
+	unsigned int depth;
+	/** Functions whose references are being compared, or `NULL`. */
+	const struct function *old_function;
+	const struct function *new_function;
+	/** Their build folders, looked up when first needed. */
+	const char *old_folder;
+	const char *new_folder;
+	/** Set of #passed, of these functions. */
+	uint32_t passed;
+	/** First failure of what cannot return one. */
+	struct hfx_error *error;
+};
+
+/** Keep the first error; takes @p err. */
+void comparison_fail(struct comparison *comparison, struct hfx_error *err);
+
+/** Whether two references of the current functions mean the same. */
+bool comparison_same_reference(struct comparison *comparison,
+                               const struct reference *old_reference,
+                               const struct reference *new_reference);
+
+/** Whether two names differ only in what the compiler appended. */
+bool comparison_same_base_name(const struct symbol *a, const struct symbol *b);
+
+/**
+ * Explain a pair of references that differs, or bytes of two functions from
+ * offset @p off on. Owned; `NULL` when memory is short.
+ */
+char *explain_reference(const struct comparison *comparison,
+                        const struct reference *old_reference,
+                        const struct reference *new_reference);
+char *explain_bytes(const struct comparison *comparison,
+                    const struct function *old_function,
+                    const struct function *new_function, uint64_t off);
+
+/** Where differences stand in inlined functions, say so instead. */
+HFX_MUST_CHECK struct hfx_error *
+explain_inlining(struct comparison *comparison);
+
+#endif /* HFX_BUNDLER_COMPARE_PRIVATE_H */

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* What people are told of a difference. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compare_private.h"
+#include "debug_info.h"
+#include "place.h"
+
+static const char *describe(const struct program *program,
+                            const struct reference *reference, char *text,
+                            size_t size)
+{
+	uint64_t addr = reference->target;
+	struct place place = place_at(program, addr);
+	const char *string = (const char *)program_bytes(program, addr, 1);
+	/* What is read at once, such as a float, is no string. */
+	bool is_text = place.kind == PLACE_ANONYMOUS &&
+	               reference->kind == REFERENCE_ADDRESS;
+
+	if (place.kind == PLACE_FUNCTION)
+		snprintf(text, size, "%s",
+		         function_name(program, place.function));
+	else if (place.symbol)
+		snprintf(text, size, "%s", place.symbol->name);
+	else if (place.relocation && *place.relocation->symbol)
+		snprintf(text, size, "%s", place.relocation->symbol);
+	else if (is_text && text_size(program, addr) > 1)
+		snprintf(text, size, "\"%.40s\"", string);
+	else
+		snprintf(text, size, "constant data");
+	/* It may be cut within a character, or be in no known encoding. */
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ')
+			*p = ' ';
+		else if ((unsigned char)*p > '~')
+			*p = '?';
+	return text;
+}
+
+char *explain_reference(const struct comparison *c, const struct reference *o,
+                        const struct reference *n)
+{
+	struct place old_place = place_at(c->old_program, o->target);
+	struct place new_place = place_at(c->new_program, n->target);
+	char old_text[128], new_text[128];
+	char *reason = NULL;
+	int length;
+
+	describe(c->old_program, o, old_text, sizeof(old_text));
+	describe(c->new_program, n, new_text, sizeof(new_text));
+	if (old_place.kind == PLACE_OBJECT && new_place.kind == PLACE_OBJECT &&
+	    old_place.off == new_place.off && place_is_constant(&new_place) &&
+	    comparison_same_base_name(old_place.symbol, new_place.symbol))
+		length = asprintf(&reason,
+		                  "reads table %s, whose content changed",
+		                  new_text);
+	else if (!strcmp(old_text, new_text))
+		length = asprintf(&reason, "%s at +0x%x changed", new_text,
+		                  n->insn_off);
+	else
+		length =
+			asprintf(&reason, "refers to %s instead of %s at +0x%x",
+		                 new_text, old_text, n->insn_off);
+	return length < 0 ? NULL : reason;
+}
+
+/* The instruction that holds a byte. */
+static uint64_t instruction_at(const struct comparison *c,
+                               const struct function *function, uint64_t byte)
+{
+	struct instruction insn;
+
+	for (size_t off = 0; off < function->size; off += insn.size) {
+		if (!decoder_next(c->decoder, function->code, function->size,
+		                  function->addr, off, &insn))
+			break;
+		if (byte < off + insn.size)
+			return off;
+	}
+	return byte;
+}
+
+/* Name of what is inlined where two functions begin to differ, or NULL. */
+static struct hfx_error *inlined_in_both(const struct comparison *c,
+                                         const struct function *n, char **ret)
+{
+	const struct function *o = &c->old_program->functions[n->peer];
+	uint64_t off = n->difference_off;
+	char *old_name = NULL;
+
+	*ret = NULL;
+	if (!c->new_program->debug || !c->old_program->debug)
+		return NULL;
+	HFX_TRY(debug_info_inlined_at(c->new_program->debug, n->addr + off,
+	                              ret));
+	struct hfx_error *err = debug_info_inlined_at(c->old_program->debug,
+	                                              o->addr + off, &old_name);
+	if (err || !*ret || !old_name || strcmp(*ret, old_name)) {
+		free(*ret);
+		*ret = NULL;
+	}
+	free(old_name);
+	return err;
+}
+
+/* "inlines f, which changed", if the difference stands in an inlined f. */
+static struct hfx_error *blame_inlined(const struct comparison *c,
+                                       const struct function *n,
+                                       char **reason_ret)
+{
+	char *name;
+
+	*reason_ret = NULL;
+	HFX_TRY(inlined_in_both(c, n, &name));
+	if (!name)
+		return NULL;
+	for (size_t i = 0; i < c->new_program->num_functions; i++) {
+		const struct function *f = &c->new_program->functions[i];
+
+		/* Its own copy is as it was: the difference is the caller's. */
+		if (f->verdict == VERDICT_SAME &&
+		    !strcmp(function_name(c->new_program, f), name)) {
+			free(name);
+			return NULL;
+		}
+	}
+	int length = asprintf(reason_ret, "inlines %s, which changed", name);
+	free(name);
+	if (length >= 0)
+		return NULL;
+	*reason_ret = NULL;
+	return hfx_error_no_memory();
+}
+
+char *explain_bytes(const struct comparison *c, const struct function *o,
+                    const struct function *n, uint64_t byte)
+{
+	char *reason = NULL;
+	int length;
+
+	if (o->size != n->size)
+		length = asprintf(&reason, "size %lu -> %lu", o->size, n->size);
+	else
+		length = asprintf(&reason, "instruction at +0x%lx",
+		                  instruction_at(c, n, byte));
+	return length < 0 ? NULL : reason;
+}
+
+struct hfx_error *explain_inlining(struct comparison *c)
+{
+	for (size_t i = 0; i < c->new_program->num_functions; i++) {
+		struct function *n = &c->new_program->functions[i];
+		char *reason;
+
+		if (n->verdict != VERDICT_CHANGED)
+			continue;
+		HFX_TRY(blame_inlined(c, n, &reason));
+		if (reason) {
+			free(n->reason);
+			n->reason = reason;
+		}
+	}
+	return NULL;
+}
