@@ -417,6 +417,7 @@ static struct hfx_error *try_once(struct commit *commit,
 	commit->mem_fd = -1;
 	HFX_TRY(stop_seize(commit->stop));
 	prepare_pages(commit);
+	stop_hold_signals(commit->stop);
 	stop_hurry(commit->stop);
 	start_ns = stop_now_ns();
 	stop_set_deadline(commit->stop,

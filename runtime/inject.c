@@ -178,6 +178,7 @@ static struct hfx_error *borrow_thread(const struct inject *inject,
 		return NULL;
 	stop_set_deadline(loan->stop,
 	                  stop_now_ns() + INJECT_STOP_MS * NS_PER_MS);
+	stop_hold_signals(loan->stop);
 	stop_hurry(loan->stop);
 	rc = settle(loan);
 	if (rc || loan->thread->state == STOP_GONE) {

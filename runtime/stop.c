@@ -46,6 +46,8 @@ struct stop {
 	/** Place in `threads` where the next one of the list is expected. */
 	size_t expected;
 	bool is_hurried;
+	bool holds_signals;
+	sigset_t held_mask;
 	bool has_timer;
 	timer_t timer;
 	struct sigaction saved_action;
@@ -101,6 +103,26 @@ static void end_hurry(struct stop *stop)
 	if (stop->is_hurried)
 		(void)sched_setscheduler(0, SCHED_OTHER, &param);
 	stop->is_hurried = false;
+}
+
+void stop_hold_signals(struct stop *stop)
+{
+	sigset_t held;
+
+	if (stop->holds_signals)
+		return;
+	sigfillset(&held);
+	/* It ends waits. */
+	sigdelset(&held, SIGALRM);
+	pthread_sigmask(SIG_SETMASK, &held, &stop->held_mask);
+	stop->holds_signals = true;
+}
+
+static void let_signals_in(struct stop *stop)
+{
+	if (stop->holds_signals)
+		pthread_sigmask(SIG_SETMASK, &stop->held_mask, NULL);
+	stop->holds_signals = false;
 }
 
 /* ---- The timer that ends waits ------------------------------------------ */
@@ -548,6 +570,7 @@ void stop_release(struct stop *stop)
 			stop->threads[left++] = stop->threads[i];
 	stop->num_threads = left;
 	end_hurry(stop);
+	let_signals_in(stop);
 	if (stop->has_timer)
 		disarm(stop);
 }

@@ -110,6 +110,13 @@ HFX_MUST_CHECK struct hfx_error *stop_seize_one(struct stop *stop, pid_t tid,
  */
 void stop_hurry(struct stop *stop);
 
+/**
+ * Hold back signals that would end or stop the calling thread, such as that of
+ * Ctrl-C, until stop_release(): threads that wait for it would be left as they
+ * are. SIGKILL and SIGSTOP cannot be held.
+ */
+void stop_hold_signals(struct stop *stop);
+
 /** Waiting fails with -ETIMEDOUT from this time of stop_now_ns() on. */
 void stop_set_deadline(struct stop *stop, uint64_t deadline_ns);
 bool stop_deadline_passed(const struct stop *stop);

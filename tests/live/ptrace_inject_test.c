@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* System calls and calls injected into processes in every state. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -16,6 +17,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -320,6 +322,67 @@ static void check_signals(enum child_kind kind)
 	assert_true(child_end(shared, pid));
 }
 
+/* ---- Signals for the tracer -----------------------------------------------
+ */
+
+static const struct timespec nap = {.tv_nsec = 300000000};
+
+/** Signals that a borrowed thread had blocked when the test got SIGTERM. */
+static pid_t borrowed;
+static atomic_int seen_blocked;
+
+static int blocks_signals(pid_t tid)
+{
+	char path[32], text[4096];
+	const char *mask;
+	ssize_t size;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	fd = open(path, O_RDONLY);
+	size = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[size > 0 ? size : 0] = '\0';
+	mask = strstr(text, "SigBlk:");
+	return mask ? strtoull(mask + strlen("SigBlk:"), NULL, 16) != 0 : -1;
+}
+
+static void note_blocked(int signal)
+{
+	(void)signal;
+	atomic_store(&seen_blocked, blocks_signals(borrowed));
+}
+
+static void a_signal_to_the_tracer_waits_until_the_thread_is_back(void **state)
+{
+	const uint64_t args[6] = {(uint64_t)(uintptr_t)&nap};
+	const struct itimerspec soon = {.it_value = {.tv_nsec = 100000000}};
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL,
+	                         .sigev_signo = SIGTERM};
+	struct child_shared *shared = child_share();
+	struct target *target;
+	timer_t timer;
+	int64_t result;
+
+	(void)state;
+	main_kind = CHILD_SPIN;
+	borrowed = child_fork(shared, run_on_main);
+	assert_true(wait_for_int(&shared->started, 1));
+	assert_no_error(target_create_ptrace(borrowed, &target));
+	atomic_store(&seen_blocked, -1);
+	signal(SIGTERM, note_blocked);
+	assert_int_equal(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
+	assert_int_equal(timer_settime(timer, 0, &soon, NULL), 0);
+	assert_no_error(
+		target->ops->syscall(target, SYS_nanosleep, args, &result));
+	assert_int_equal(result, 0);
+	assert_int_equal(atomic_load(&seen_blocked), 0);
+	timer_delete(timer);
+	signal(SIGTERM, SIG_DFL);
+	target_destroy(target);
+	assert_true(child_end(shared, borrowed));
+}
+
 static void signals_wait_until_a_system_call_is_made(void **state)
 {
 	(void)state;
@@ -497,6 +560,8 @@ int main(void)
 		cmocka_unit_test(
 			a_stopped_process_makes_system_calls_and_stays_stopped),
 		cmocka_unit_test(signals_wait_until_a_system_call_is_made),
+		cmocka_unit_test(
+			a_signal_to_the_tracer_waits_until_the_thread_is_back),
 		cmocka_unit_test(a_real_signal_still_interrupts_a_system_call),
 		cmocka_unit_test(seccomp_does_not_kill_the_process),
 		cmocka_unit_test(what_is_no_process_is_refused),
