@@ -9,6 +9,6 @@ set -eu
 cd "$1"
 words='TO''DO|FIX''ME|XX''X'
 if grep -rnwE "$words" CMakeLists.txt README.md bundler cmake common docs \
-	examples runtime scripts tests; then
+	examples man runtime scripts tests; then
 	exit 1
 fi
