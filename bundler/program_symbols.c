@@ -7,13 +7,18 @@
 #include "elf_file.h"
 #include "program_private.h"
 
+/* The last of its strings: start-up code of the C library has the first. */
 const char *comment_text(Elf_Scn *scn)
 {
 	Elf_Data *data = elf_rawdata(scn, NULL);
 
 	if (!data || !data->d_size || ((char *)data->d_buf)[data->d_size - 1])
 		return "";
-	return data->d_buf;
+	const char *text = data->d_buf;
+	size_t start = data->d_size - 1;
+	while (start && text[start - 1])
+		start--;
+	return text + start;
 }
 
 /*

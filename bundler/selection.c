@@ -14,6 +14,12 @@
 
 #define REMEDY_ENTRY                                                           \
 	"Make it longer or let it be inlined, or leave it out with --skip"
+#define REMEDY_RESOLVER                                                        \
+	"Leave it out with --skip, and change what it chooses instead"
+#define REMEDY_SHARED                                                          \
+	"Build both versions without folding of identical code, or change "    \
+	"all "                                                                 \
+	"functions of this code in the same way"
 
 bool selection_redirects(const struct function *function)
 {
@@ -146,17 +152,21 @@ static bool is_resolver(const struct program *program,
 
 /* What speaks against redirecting a function of OLD, or NULL. */
 static const char *check_old(const struct selection *selection,
-                             const struct function *function)
+                             const struct function *function,
+                             const char **remedy_ret)
 {
 	const struct program *old = selection->old_program;
 	const struct function *peer = &old->functions[function->peer];
 
+	*remedy_ret = REMEDY_RESOLVER;
 	if (is_resolver(old, peer))
 		return "it is the resolver of an IFUNC symbol, which has run "
 		       "already";
+	*remedy_ret = REMEDY_SHARED;
 	if (peer->is_shared)
 		return "its old code is shared with another function, which "
 		       "did not change in the same way";
+	*remedy_ret = REMEDY_ENTRY;
 	return entry_check(selection->old_entries, peer).refusal;
 }
 
@@ -169,11 +179,12 @@ static struct hfx_error *check_entries(struct selection *selection)
 
 		if (!function->is_selected || !selection_redirects(function))
 			continue;
-		const char *refusal = check_old(selection, function);
+		const char *remedy;
+		const char *refusal = check_old(selection, function, &remedy);
 		if (refusal)
 			HFX_TRY(refusals_add(&selection->closure.refusals, i,
 			                     function_name(program, function),
-			                     REMEDY_ENTRY, "%s", refusal));
+			                     remedy, "%s", refusal));
 	}
 	return NULL;
 }

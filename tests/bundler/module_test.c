@@ -45,8 +45,10 @@ static void show_lists_imports_with_their_version(void **state)
 	expect_diff(0, "");
 	SCOPED_RUN shown = run(HFX_BUNDLE_PROGRAM " show fix.hfx --json");
 	SCOPED_JSON *manifest = json_loads(shown.out, 0, NULL);
-	json_t *module =
-		json_array_get(json_object_get(manifest, "modules"), 0);
+	json_t *module = json_array_get(
+		json_object_get(json_object_get(manifest, "manifest"),
+	                        "modules"),
+		0);
 	json_t *import;
 	size_t i;
 	bool found = false;

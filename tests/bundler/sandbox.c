@@ -163,7 +163,7 @@ void build_pair(const char *flags, const char *source)
 
 static void expect_bundle(bool is_there)
 {
-	if (access("fix.hfx", F_OK) == !is_there)
+	if (!access("fix.hfx", F_OK) == is_there)
 		return;
 	fail_msg("%s bundle was written", is_there ? "no" : "a");
 }

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* Which functions a report lists, why, and which it does not. */
+#include <string.h>
+
+#include "sandbox.h"
+
+#define HEAD                                                                   \
+	"#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"       \
+	"#define NOINLINE __attribute__((noinline, noclone))\n"
+
+#define MAIN                                                                   \
+	"int main(int argc, char **argv)\n"                                    \
+	"{ (void)argv; printf(\"%d\\n\", work(argc)); return 0; }\n"
+
+static void the_same_source_means_the_same(void **state)
+{
+	(void)state;
+	expect_nothing_changed("-O2",
+	                       HEAD "int work(int n) { return n; }\n" MAIN);
+}
+
+static void folders_and_dates_do_not_count(void **state)
+{
+	static const char source[] =
+		HEAD "NOINLINE int work(int n)\n"
+		     "{ return printf(\"%s %d\\n\", __FILE__, n); }\n" MAIN;
+
+	(void)state;
+	write_source("main.c", source);
+	expect_status(0, "for b in old new; do (cd $b && gcc -O2 -g "
+	                 "-ffile-prefix-map=$PWD=/src -o prog $PWD/main.c); "
+	                 "sleep 1; done");
+	expect_diff(3, "");
+}
+
+static void the_order_of_functions_does_not_count(void **state)
+{
+	static const char source[] = HEAD
+		"#define A NOINLINE int a(int n) { return n * 77; }\n"
+		"#define B NOINLINE int b(int n) { return puts(\"b\") + n; }\n"
+		"V(A, B)\nV(B, A)\n"
+		"NOINLINE int work(int n) { return a(n) + b(n); }\n" MAIN;
+
+	(void)state;
+	expect_nothing_changed("-O2 -ffile-prefix-map=old=new", source);
+}
+
+static void a_changed_instruction_is_named_by_its_offset(void **state)
+{
+	(void)state;
+	build_pair("-O2",
+	           HEAD "NOINLINE int other(int n) { return n * 7 - 1; }\n"
+	                "NOINLINE int work(int n)\n"
+	                "{ return other(n + 5) + (n ^ V(0x111111, 0x222222)); "
+	                "}\n" MAIN);
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "work", "instruction at +0x");
+	expect_not_listed(report, "other");
+	expect_not_listed(report, "main");
+}
+
+static void a_changed_size_is_told(void **state)
+{
+	(void)state;
+	build_pair("-O2",
+	           HEAD "NOINLINE int work(int n)\n"
+	                "{ puts(\"a\"); V(, puts(\"b\");) return n; }\n" MAIN);
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "work", "size ");
+	expect_not_listed(report, "main");
+}
+
+static void a_changed_string_is_quoted(void **state)
+{
+	(void)state;
+	build_pair("-O2", HEAD
+	           "NOINLINE int work(int n)\n"
+	           "{ puts(V(\"apples\", \"pears!\")); return n; }\n" MAIN);
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "work",
+	              "refers to \"pears!\" instead of \"apples\"");
+}
+
+static void text_of_any_encoding_is_accepted(void **state)
+{
+	(void)state;
+	build_pair(
+		"-O2", HEAD
+		"NOINLINE int work(int n)\n"
+		"{ puts(V(\"caf\\xe9 0123456789012345678901234567890123\","
+		"         \"caf\\xc3\\xa9 012345678901234567890123456789\"));\n"
+		"  return n; }\n" MAIN);
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "work", "caf");
+}
+
+static void readers_of_a_changed_table_are_selected(void **state)
+{
+	(void)state;
+	build_pair("-O2", HEAD
+	           "static const int table[] = {1, 2, V(3, 4), 5};\n"
+	           "static const char *const names[] =\n"
+	           "  {\"a\", V(\"b\", \"c\"), \"d\"};\n"
+	           "NOINLINE int number(int n) { return table[n & 3]; }\n"
+	           "NOINLINE int name(int n) { return puts(names[n & 1]); }\n"
+	           "NOINLINE int work(int n) { return number(n) + name(n); "
+	           "}\n" MAIN);
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "number",
+	              "reads table table, whose content changed");
+	expect_listed(report, "changed", "name",
+	              "reads table names, whose content changed");
+	expect_not_listed(report, "work");
+}
+
+static void a_changed_float_is_found(void **state)
+{
+	(void)state;
+	build_pair("-O2", HEAD
+	           "NOINLINE double scale(double d) { return d * V(2.5, 7.25)"
+	           " + 1.125; }\n"
+	           "NOINLINE int work(int n) { return scale(n); }\n" MAIN);
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "scale", "constant data at +0x");
+	expect_not_listed(report, "work");
+}
+
+static void callers_of_changed_functions_stay(void **state)
+{
+	(void)state;
+	build_pair("-O2", HEAD
+	           "NOINLINE int leaf(int n) { puts(\"leaf\");\n"
+	           "  return n * V(3, 5); }\n"
+	           "NOINLINE int work(int n) { return leaf(n) + 1; }\n" MAIN);
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "leaf", "");
+	expect_not_listed(report, "work");
+	expect_not_listed(report, "main");
+}
+
+static void callers_of_inlined_functions_are_selected(void **state)
+{
+	(void)state;
+	build_pair("-O2", HEAD
+	           "static inline int tiny(int n)\n"
+	           "{ if (n > 5) { puts(\"big\"); n = V(7, 9) * abs(n); }\n"
+	           "  return n; }\n"
+	           "NOINLINE int one(int n) { return tiny(n) - 3; }\n"
+	           "NOINLINE int two(int n) { return puts(\"x\") + tiny(n); }\n"
+	           "NOINLINE int three(int n) { return n * 5 + 2; }\n"
+	           "NOINLINE int work(int n)\n"
+	           "{ return one(n) + two(n) + three(n); }\n" MAIN);
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "one", "inlines tiny, which changed");
+	expect_listed(report, "changed", "two", "inlines tiny, which changed");
+	expect_not_listed(report, "three");
+	expect_not_listed(report, "work");
+}
+
+static void new_and_removed_functions_are_listed(void **state)
+{
+	(void)state;
+	build_pair("-O2", HEAD
+	           "#ifdef NEW\n"
+	           "NOINLINE int added(int n) { return puts(\"new\") + n; }\n"
+	           "#else\n"
+	           "NOINLINE int gone(int n) { return puts(\"gone\") + n; }\n"
+	           "#endif\n"
+	           "NOINLINE int work(int n) { puts(\"work\");\n"
+	           "  return V(gone, added)(n); }\n" MAIN);
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "new", "added", "only the new build has it");
+	expect_listed(report, "removed", "gone", "");
+	expect_listed(report, "changed", "work",
+	              "refers to added instead of gone");
+}
+
+static void source_places_units_and_signatures_are_told(void **state)
+{
+	json_t *function;
+
+	(void)state;
+	build_pair("-O2",
+	           HEAD "typedef struct { int a; } box;\n"
+	                "NOINLINE int work(int n) { return n; }\n"
+	                "NOINLINE const char *get(const box *b, size_t n,\n"
+	                "                         ...)\n"
+	                "{ puts(\"get\"); return V(\"a\", \"b\") + n; }\n"
+	                "int main(void) { box b = {0};\n"
+	                "  puts(get(&b, 0)); return work(0); }\n");
+	SCOPED_JSON *report = diff(0, "");
+	function = json_array_get(json_object_get(report, "functions"), 0);
+	assert_string_equal(
+		json_string_value(json_object_get(function, "signature")),
+		"const char *get(const box *b, size_t n, ...)");
+	assert_string_equal(
+		json_string_value(json_object_get(function, "source")),
+		"main.c:7");
+	assert_string_equal(
+		json_string_value(json_object_get(function, "unit")), "main.c");
+}
+
+static void shifted_lines_do_not_count(void **state)
+{
+	(void)state;
+	expect_nothing_changed(
+		"-O2", HEAD
+		"V(, \n\n\n)\n"
+		"NOINLINE int work(int n) { return puts(\"x\") + n; }\n" MAIN);
+}
+
+static void a_changed_initial_value_is_a_warning(void **state)
+{
+	(void)state;
+	build_pair("-O2", HEAD "int limit = V(10, 20);\n"
+	                       "NOINLINE int work(int n) { puts(\"work\");\n"
+	                       "  return n * V(2, 3) + limit; }\n" MAIN);
+	SCOPED_JSON *report = diff(0, "");
+	expect_warning(report, "the initial value of limit changed");
+}
+
+static void a_grown_structure_is_a_warning(void **state)
+{
+	(void)state;
+	build_pair("-O2",
+	           HEAD "struct item { int a; V(, long b;) int c; };\n"
+	                "NOINLINE int use(struct item *i) { puts(\"use\");\n"
+	                "  return i->c + i->a; }\n"
+	                "NOINLINE int work(int n)\n"
+	                "{ struct item *i = calloc(1, sizeof(*i)); i->c = n;\n"
+	                "  return use(i); }\n" MAIN);
+	SCOPED_JSON *report = diff(0, "");
+	expect_warning(report, "struct item");
+	expect_listed(report, "changed", "use", "");
+	expect_listed(report, "changed", "work", "");
+}
+
+static void other_compilers_are_a_warning(void **state)
+{
+	static const char source[] =
+		HEAD "NOINLINE int work(int n)\n"
+		     "{ return printf(\"%d\\n\", n) * V(2, 3) + 1; }\n" MAIN;
+
+	(void)state;
+	need_program("clang");
+	build_pair("-O2", source);
+	expect_status(0, "cd new && clang -O2 -g main.c -o prog "
+	                 "-Wno-unknown-attributes");
+	SCOPED_JSON *report = diff(0, "");
+	expect_warning(report, "the builds are by different compilers");
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		SANDBOX_TEST(the_same_source_means_the_same),
+		SANDBOX_TEST(folders_and_dates_do_not_count),
+		SANDBOX_TEST(the_order_of_functions_does_not_count),
+		SANDBOX_TEST(a_changed_instruction_is_named_by_its_offset),
+		SANDBOX_TEST(a_changed_size_is_told),
+		SANDBOX_TEST(a_changed_string_is_quoted),
+		SANDBOX_TEST(text_of_any_encoding_is_accepted),
+		SANDBOX_TEST(readers_of_a_changed_table_are_selected),
+		SANDBOX_TEST(a_changed_float_is_found),
+		SANDBOX_TEST(callers_of_changed_functions_stay),
+		SANDBOX_TEST(callers_of_inlined_functions_are_selected),
+		SANDBOX_TEST(new_and_removed_functions_are_listed),
+		SANDBOX_TEST(source_places_units_and_signatures_are_told),
+		SANDBOX_TEST(shifted_lines_do_not_count),
+		SANDBOX_TEST(a_changed_initial_value_is_a_warning),
+		SANDBOX_TEST(a_grown_structure_is_a_warning),
+		SANDBOX_TEST(other_compilers_are_a_warning),
+	};
+
+	sandbox_filter(argc, argv);
+	return cmocka_run_group_tests_name("selection", tests, NULL, NULL);
+}
