@@ -291,6 +291,7 @@ a_thread_that_cannot_stop_is_named_and_the_others_go_on(void **state)
  */
 void spin_inside(void);
 void spin_forever(void);
+void spin_enter(void *flag);
 extern const char spin_inside_end[];
 __asm__(".text\n"
         ".balign 16\n"
@@ -302,6 +303,9 @@ __asm__(".text\n"
         "spin_inside_end:\n"
         "	ret\n"
         ".balign 16\n"
+        ".globl spin_enter\n"
+        "spin_enter:\n"
+        "	movl $1, (%rdi)\n"
         ".globl spin_forever\n"
         "spin_forever:\n"
         "	nop\n"
@@ -428,8 +432,9 @@ static void a_thread_inside_the_bytes_is_stepped_out(void **state)
 
 static void *spin_and_stay(void *arg)
 {
-	(void)arg;
-	spin_forever();
+	struct child_shared *shared = arg;
+
+	spin_enter(&shared->started);
 	return NULL;
 }
 
@@ -437,8 +442,7 @@ static void run_spin_forever(struct child_shared *shared)
 {
 	pthread_t thread;
 
-	pthread_create(&thread, NULL, spin_and_stay, NULL);
-	shared->started++;
+	pthread_create(&thread, NULL, spin_and_stay, shared);
 	child_wait(shared);
 }
 
@@ -453,7 +457,7 @@ static void a_thread_that_stays_inside_the_bytes_is_named(void **state)
 		.before = {0x90, 0xeb, 0xfe, 0x90, 0x90},
 		.after = {0xe9, 0, 0, 0, 0},
 	};
-	struct commit_plan plan = {&write, 1, 100, 100000};
+	struct commit_plan plan = {&write, 1, 300, 2000000};
 	struct commit_result result;
 
 	(void)state;
