@@ -170,8 +170,13 @@ uint64_t text_size(const struct program *program, uint64_t addr)
 	return 0;
 }
 
-/* Whether a string or a named constant begins at `addr`. */
-static bool is_constant_start(const struct program *program, uint64_t addr)
+/*
+ * Whether a string or a named constant begins at `addr`. Before a string is the
+ * NUL of another, but for the first of all, which stands behind other data:
+ * `first` is where that is, or 0.
+ */
+static bool is_constant_start(const struct program *program, uint64_t addr,
+                              uint64_t *first)
 {
 	struct place place = place_at(program, addr);
 	const uint8_t *before = program_bytes(program, addr - 1, 2);
@@ -180,13 +185,20 @@ static bool is_constant_start(const struct program *program, uint64_t addr)
 		return false;
 	if (place.kind == PLACE_OBJECT)
 		return !place.off;
-	return before && !before[0] && text_size(program, addr);
+	if (!text_size(program, addr))
+		return false;
+	if (before && !before[0])
+		return true;
+	if (addr % 4 || (*first && *first != addr))
+		return false;
+	*first = addr;
+	return true;
 }
 
 uint64_t relative_table_length(const struct program *program, uint64_t addr)
 {
 	const struct section *section = program_section_at(program, addr);
-	uint64_t count = 0, num_telling = 0;
+	uint64_t count = 0, num_telling = 0, first = 0;
 
 	if (!section || section->kind != SECTION_CONST || addr % 4)
 		return 0;
@@ -195,11 +207,12 @@ uint64_t relative_table_length(const struct program *program, uint64_t addr)
 	for (; count < (limit - addr) / 4; count++) {
 		uint64_t target = table_target(program, addr, count);
 
-		if (!is_constant_start(program, target) ||
+		if (!is_constant_start(program, target, &first) ||
 		    target - addr < (count + 1) * 4)
 			break;
 		/* Empty strings are everywhere: they alone tell nothing. */
-		num_telling += text_size(program, target) != 1;
+		num_telling +=
+			text_size(program, target) != 1 && target != first;
 	}
 	return count >= 2 && num_telling ? count : 0;
 }
