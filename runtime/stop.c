@@ -26,7 +26,8 @@
 #define TICK_NS 1000000
 
 /** How long stop_destroy() waits for threads that have not stopped yet. */
-#define LAST_WAIT_NS 20000000
+#define LAST_WAIT_NS      500000000
+#define LAST_WAIT_STEP_US 500
 
 #define SEIZE_OPTIONS (PTRACE_O_TRACECLONE | PTRACE_O_TRACESYSGOOD)
 
@@ -577,15 +578,20 @@ void stop_release(struct stop *stop)
 
 /**
  * Threads that are still traced run, and the kernel detaches only what stands
- * still: stop them for a moment.
+ * still. Look again and again, so that each is let go as soon as it has
+ * stopped: one may be slow because the machine is busy, another one blocked for
+ * long.
  */
 static void release_running(struct stop *stop)
 {
-	if (!stop->num_threads)
-		return;
-	stop_set_deadline(stop, stop_now_ns() + LAST_WAIT_NS);
-	(void)interrupt_from(stop, 0);
-	stop_release(stop);
+	uint64_t end_ns = stop_now_ns() + LAST_WAIT_NS;
+
+	for (size_t i = 0; i < stop->num_threads; i++)
+		(void)stop_interrupt_one(&stop->threads[i]);
+	while (stop->num_threads && stop_now_ns() < end_ns) {
+		usleep(LAST_WAIT_STEP_US);
+		stop_release(stop);
+	}
 }
 
 void stop_destroy(struct stop *stop)

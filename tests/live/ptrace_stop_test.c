@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -225,6 +226,7 @@ static void *block_in_vfork(void *arg)
 	if (!pid) {
 		struct timespec time = {.tv_nsec = 100000000};
 
+		syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 		syscall(SYS_nanosleep, &time, NULL);
 		while (!shared->signals)
 			syscall(SYS_nanosleep, &time, NULL);
