@@ -88,8 +88,7 @@ static struct hfx_error *scan(struct diff *diff)
 {
 	begin_pass(diff, "decoding");
 	HFX_TRY(decoder_create(&diff->decoder));
-	HFX_TRY(scan_program(diff->old_program, diff->decoder));
-	return scan_program(diff->new_program, diff->decoder);
+	return scan_programs(diff->old_program, diff->new_program);
 }
 
 static struct hfx_error *compare(struct diff *diff)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "scan.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include <elf.h>
 
 #include "array.h"
+#include "decode.h"
 
 static bool is_own_branch(const struct function *function,
                           const struct reference *reference)
@@ -98,10 +100,47 @@ static struct hfx_error *find_landmarks(struct program *program)
 	return NULL;
 }
 
-struct hfx_error *scan_program(struct program *program, struct decoder *decoder)
+static struct hfx_error *scan_program(struct program *program)
 {
-	for (size_t i = 0; i < program->num_functions; i++)
-		HFX_TRY(scan_function(program, &program->functions[i],
-		                      decoder));
-	return find_landmarks(program);
+	struct decoder *decoder;
+	struct hfx_error *err = decoder_create(&decoder);
+
+	if (err)
+		return err;
+	for (size_t i = 0; !err && i < program->num_functions; i++)
+		err = scan_function(program, &program->functions[i], decoder);
+	decoder_destroy(decoder);
+	return err ? err : find_landmarks(program);
+}
+
+struct scan {
+	struct program *program;
+	struct hfx_error *err;
+};
+
+static void *run_scan(void *arg)
+{
+	struct scan *scan = arg;
+
+	scan->err = scan_program(scan->program);
+	return NULL;
+}
+
+struct hfx_error *scan_programs(struct program *old_program,
+                                struct program *new_program)
+{
+	struct scan old_scan = {.program = old_program};
+	struct scan new_scan = {.program = new_program};
+	pthread_t thread;
+	bool has_thread = !pthread_create(&thread, NULL, run_scan, &old_scan);
+
+	run_scan(&new_scan);
+	if (has_thread)
+		pthread_join(thread, NULL);
+	else
+		run_scan(&old_scan);
+	if (!old_scan.err)
+		return new_scan.err;
+	hfx_error_destroy(new_scan.err);
+	return old_scan.err;
 }

@@ -7,18 +7,18 @@
 #ifndef HFX_BUNDLER_SCAN_H
 #define HFX_BUNDLER_SCAN_H
 
-#include "decode.h"
 #include "error.h"
 #include "model.h"
 
 /**
- * Decode every function and fill `references`, `is_opaque` and `uses_tls` of
- * each, and `landmarks` of the program.
+ * Decode every function of both programs, each in a thread of its own, and fill
+ * `references`, `is_opaque` and `uses_tls` of each, and `landmarks` of the
+ * programs.
  *
  * References to the function's own bytes by direct branches are left out: when
  * two functions have the same bytes, these agree.
  */
-HFX_MUST_CHECK struct hfx_error *scan_program(struct program *program,
-                                              struct decoder *decoder);
+HFX_MUST_CHECK struct hfx_error *scan_programs(struct program *old_program,
+                                               struct program *new_program);
 
 #endif /* HFX_BUNDLER_SCAN_H */
