@@ -295,6 +295,66 @@ static void references_before_and_behind_an_object(void **state)
 	expect_behaves_as_new("-O2 -Wl,--emit-relocs", source);
 }
 
+/*
+ * The same where padding or a string stands before the object: a loop that also
+ * needs i + 1 counts with that, from one element below.
+ */
+#define COUNTING_LOOPS                                                         \
+	"NOINLINE void mark(const char *text, unsigned char number)\n"         \
+	"{ printf(\"%s %d\\n\", text, number); }\n"                            \
+	"NOINLINE void all(void)\n"                                            \
+	"{ for (int i = 0; i < 23; i++)\n"                                     \
+	"    mark(words[i], (unsigned char)(i + 1));\n"                        \
+	"  for (int i = 0; i < 29; i++)\n"                                     \
+	"    mark(bits + days[i], (unsigned char)(i + 1)); }\n"                \
+	"NOINLINE void traps(void)\n"                                          \
+	"{ char *q = seen;\n"                                                  \
+	"  for (int i = 1; i < 40; i++, q++)\n"                                \
+	"    if (*q) mark(\"trap\" + *q, (unsigned char)i), *q = 0; }\n"
+
+static void tables_that_are_counted_from_one(void **state)
+{
+	static const char source[] = HEAD
+		"static const char bits[] = \"0123456789\";\n"
+		"static const char *const pairs[3] = {\"x\", \"y\", \"z\"};\n"
+		"static const char *const words[23] "
+		"__attribute__((aligned(32)))"
+		" =\n"
+		"  {\"one\", \"two\", V(\"three\", \"drei\"), \"four\",\n"
+		"   [4 ... 22] = \"many\"};\n"
+		"static const short days[29] __attribute__((aligned(32))) =\n"
+		"  {3, V(8, 9), 3, 0};\n"
+		"static int flag;\n"
+		"static char seen[40] "
+		"__attribute__((aligned(32)));\n" COUNTING_LOOPS
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; seen[flag++] = argc; puts(pairs[argc]);\n"
+		"  seen[2] = 2; traps(); all(); return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+	expect_behaves_as_new("-O2 -fno-toplevel-reorder", source);
+	expect_behaves_as_new("-O2 -fdata-sections", source);
+	expect_behaves_as_new("clang -O2", source);
+}
+
+static void padding_before_a_variable_is_no_difference(void **state)
+{
+	static const char source[] = HEAD
+		"static const char bits[] = \"0123456789\";\n"
+		"static const char *const words[23] = {[0 ... 22] = \"a\"};\n"
+		"static const short days[29] = {1};\n"
+		"static int flag;\n"
+		"static char seen[40] "
+		"__attribute__((aligned(32)));\n" COUNTING_LOOPS
+		"int main(void)\n"
+		"{ seen[flag++] = 1; traps(); all(); return 0; }\n";
+
+	(void)state;
+	expect_nothing_changed("-O2", source);
+	expect_nothing_changed("-O2 -fno-toplevel-reorder", source);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,6 +370,8 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(variables_that_are_copied_from_libraries),
 		SANDBOX_TEST(a_writable_table_in_the_middle_of_data),
 		SANDBOX_TEST(references_before_and_behind_an_object),
+		SANDBOX_TEST(tables_that_are_counted_from_one),
+		SANDBOX_TEST(padding_before_a_variable_is_no_difference),
 	};
 
 	sandbox_filter(argc, argv);

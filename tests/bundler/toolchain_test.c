@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One program, built by many compilers and linkers with many options: the old
+ * build with the bundle behaves as the new one.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "sandbox.h"
+
+/* Strings, tables, a switch, pointers to functions, a variable, an import. */
+static const char source[] =
+	"#include <stdio.h>\n"
+	"#include <stdlib.h>\n"
+	"#include <string.h>\n"
+	"#define NOINLINE __attribute__((noinline))\n"
+	"static int table[4] = {1, 2, 3, 4};\n"
+	"static const char *const names[] = {\"a\", \"b\", V(\"c\", \"d\")};\n"
+	"static const double weights[] = {0.5, 1.5, V(2.5, 3.5)};\n"
+	"const char *current = \"start\";\n"
+	"int counter;\n"
+	"NOINLINE static int by_value(const void *a, const void *b)\n"
+	"{ return V(*(const int *)a - *(const int *)b,\n"
+	"           *(const int *)b - *(const int *)a); }\n"
+	"NOINLINE int pick(int n)\n"
+	"{ switch (n) {\n"
+	"  case 0: return puts(\"zero\"); case 1: return puts(\"one\");\n"
+	"  case 2: return puts(\"two\"); case 3: return puts(V(\"three\", "
+	"\"drei\"));\n"
+	"  case 4: return printf(\"%d\\n\", n); case 5: return "
+	"puts(\"five\");\n"
+	"  case 6: counter++; return puts(\"six\"); }\n"
+	"  return 0; }\n"
+	"NOINLINE const char *word(unsigned n)\n"
+	"{ switch (n) { case 0: return \"nil\"; case 1: return \"un\";\n"
+	"  case 2: return V(\"deux\", \"dos\"); case 3: return \"trois\";\n"
+	"  case 4: return \"quatre\"; case 5: return \"cinq\"; }\n"
+	"  return \"beaucoup\"; }\n"
+	"NOINLINE int work(int n)\n"
+	"{ int values[] = {3, 1, 2};\n"
+	"  counter += table[n & 3]; current = names[n % 3]; pick(n);\n"
+	"  qsort(values, 3, sizeof(*values), by_value);\n"
+	"  fprintf(stdout, \"%d %s %d %s %.2f %zu\\n\", counter, current,\n"
+	"          values[0], word(n), weights[n % 3] * n,\n"
+	"          strlen(current) + V(0, strspn(current, \"abcd\")));\n"
+	"  return counter; }\n"
+	"NOINLINE int total(void)\n"
+	"{ int sum = 0;\n"
+	"  for (int *p = table; p != table + 4; p++) sum += *p V(, * 2);\n"
+	"  return sum; }\n"
+	"int (*pointer)(int) = work;\n"
+	"int main(void)\n"
+	"{ for (int i = 0; i < 8; i++) pointer(i);\n"
+	"  printf(\"%d %d\\n\", pointer == work, total()); return 0; }\n";
+
+static void check_all(const char *const *flags, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		print_message("%s\n", flags[i]);
+		expect_behaves_as_new(flags[i], source);
+	}
+}
+
+#define CHECK_ALL(...)                                                         \
+	do {                                                                   \
+		static const char *const flags[] = {__VA_ARGS__};              \
+		check_all(flags, sizeof(flags) / sizeof(*flags));              \
+	} while (0)
+
+static void gcc_at_each_level(void **state)
+{
+	(void)state;
+	CHECK_ALL("-O0", "-O1", "-O2", "-O3", "-Os");
+}
+
+static void clang_at_each_level(void **state)
+{
+	(void)state;
+	need_program("clang");
+	CHECK_ALL("clang -O0", "clang -O1", "clang -O2", "clang -O3",
+	          "clang -Os");
+}
+
+static void each_linker(void **state)
+{
+	(void)state;
+	need_program("ld.gold");
+	need_program("ld.lld");
+	need_program("mold");
+	CHECK_ALL("-O2 -fuse-ld=bfd", "-O2 -fuse-ld=gold", "-O2 -fuse-ld=lld",
+	          "-O2 -fuse-ld=mold", "clang -O2 -fuse-ld=lld",
+	          "clang -O2 -fuse-ld=mold");
+}
+
+static void link_time_optimisation(void **state)
+{
+	(void)state;
+	need_program("ld.lld");
+	CHECK_ALL("-O2 -flto", "clang -O2 -flto -fuse-ld=lld");
+}
+
+static void options_that_change_code(void **state)
+{
+	(void)state;
+	CHECK_ALL("-O2 -fcf-protection=full", "-O2 -fstack-protector-strong",
+	          "-O2 -fno-plt", "-O2 -Wl,-z,now", "-O2 -Wl,-z,lazy",
+	          "-O2 -ffunction-sections -fdata-sections -Wl,--gc-sections",
+	          "-O2 -fpatchable-function-entry=16", "-O2 -pg",
+	          "-O2 -fno-omit-frame-pointer", "-O2 -fPIC",
+	          "-O2 -Wl,-z,noseparate-code");
+}
+
+static void packed_relocations(void **state)
+{
+	(void)state;
+	CHECK_ALL("-O2 -Wl,-z,pack-relative-relocs");
+}
+
+static void programs_for_a_fixed_address(void **state)
+{
+	(void)state;
+	need_program("clang");
+	need_program("ld.lld");
+#define FIXED "-fno-pie -no-pie -Wl,--emit-relocs "
+	CHECK_ALL(FIXED "-O0", FIXED "-O2", FIXED "-O2 -fuse-ld=gold",
+	          FIXED "-O2 -fuse-ld=lld", "clang " FIXED "-O0",
+	          "clang " FIXED "-O2", "clang " FIXED "-O2 -fuse-ld=lld");
+}
+
+static void fixed_address_without_relocations_is_refused(void **state)
+{
+	(void)state;
+	build_pair("-O2 -fno-pie -no-pie", source);
+	SCOPED_RUN result =
+		run(HFX_BUNDLE_PROGRAM " diff old/prog new/prog -o fix.hfx");
+	assert_int_equal(result.status, 2);
+	assert_non_null(strstr(result.err, "--emit-relocs"));
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		SANDBOX_TEST(gcc_at_each_level),
+		SANDBOX_TEST(clang_at_each_level),
+		SANDBOX_TEST(each_linker),
+		SANDBOX_TEST(link_time_optimisation),
+		SANDBOX_TEST(options_that_change_code),
+		SANDBOX_TEST(packed_relocations),
+		SANDBOX_TEST(programs_for_a_fixed_address),
+		SANDBOX_TEST(fixed_address_without_relocations_is_refused),
+	};
+
+	sandbox_filter(argc, argv);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
