@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -505,7 +506,20 @@ static int interrupt_from(struct stop *stop, size_t first)
 }
 
 /**
- * The pass after all have stopped is what makes it sure: a thread that starts
+ * Whether the process has as many threads as stand still: then there is no
+ * other. The kernel counts them in the links of the folder, 2 and one a thread,
+ * which is known sooner than the list.
+ */
+static bool is_whole(const struct stop *stop)
+{
+	struct stat status;
+
+	return !fstat(stop->task_fd, &status) &&
+	       status.st_nlink == stop_count(stop, STOP_STOPPED) + 2;
+}
+
+/**
+ * The look after all have stopped is what makes it sure: a thread that starts
  * while others end can be missing from the list before.
  */
 int stop_interrupt(struct stop *stop)
@@ -519,6 +533,8 @@ int stop_interrupt(struct stop *stop)
 		if (rc)
 			return rc;
 		first = stop->num_threads;
+		if (is_whole(stop))
+			break;
 		rc = seize_pass(stop, &failed_tid);
 		if (rc)
 			return rc;
