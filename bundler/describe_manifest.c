@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "describe.h"
 #include "place.h"
+
+/* The largest time that the header of an archive's member holds. */
+#define MAX_CREATED 077777777777
 
 static bool copy_texts(const struct report_function *from,
                        struct manifest_function *to)
@@ -192,11 +196,23 @@ static char *name_from_path(const char *path)
 	return strndup(name, length);
 }
 
-static uint64_t source_date(void)
+static struct hfx_error *source_date(uint64_t *ret)
 {
 	const char *text = getenv("SOURCE_DATE_EPOCH");
+	char *end;
 
-	return text ? strtoull(text, NULL, 10) : 0;
+	*ret = 0;
+	if (!text || !*text)
+		return NULL;
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	if (*end || errno || *text < '0' || *text > '9' || *ret > MAX_CREATED)
+		return hfx_error_create(
+			HFX_ERROR_INVALID_ARGUMENT,
+			"SOURCE_DATE_EPOCH is \"%s\": give seconds since 1970, "
+			"or do not set it",
+			text);
+	return NULL;
 }
 
 struct hfx_error *describe_manifest(const struct selection *selection,
@@ -214,7 +230,6 @@ struct hfx_error *describe_manifest(const struct selection *selection,
 	manifest->description =
 		strdup(options->description ? options->description : "");
 	manifest->generator = strdup("hfx-bundle " HFX_VERSION);
-	manifest->created = source_date();
 	manifest->modules = calloc(1, sizeof(*manifest->modules));
 	if (manifest->modules)
 		manifest->num_modules = 1;
@@ -222,6 +237,8 @@ struct hfx_error *describe_manifest(const struct selection *selection,
 	if (!manifest->name || !manifest->version || !manifest->description ||
 	    !manifest->generator || !manifest->modules)
 		err = hfx_error_no_memory();
+	if (!err)
+		err = source_date(&manifest->created);
 	if (!err && !manifest_name_is_valid(manifest->name))
 		err = hfx_error_create(
 			HFX_ERROR_INVALID_ARGUMENT,

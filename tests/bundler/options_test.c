@@ -279,6 +279,8 @@ static void the_source_date_changes_only_the_date(void **state)
 	                 "tar --zstd -xf dated.hfx -C b; "
 	                 "cmp a/modules/0.so b/modules/0.so");
 	expect_status(2, "SOURCE_DATE_EPOCH=soon " DIFF "-o bad.hfx");
+	expect_status(2, "SOURCE_DATE_EPOCH=8589934592 " DIFF "-o bad.hfx");
+	expect_status(1, "test -e bad.hfx");
 }
 
 static void tools_understand_the_image(void **state)
@@ -336,6 +338,23 @@ static void a_small_fix_of_a_large_program_is_small(void **state)
 	assert_in_range(status.st_size, 1, 16 * 1024);
 }
 
+/* One function of a real program, where it has been built. */
+static void a_small_fix_of_memcached_is_small(void **state)
+{
+	static const char folder[] = "/tmp/memcached-build";
+	struct stat status;
+
+	(void)state;
+	if (access("/tmp/memcached-build/new/memcached", R_OK))
+		skip();
+	expect_status(0,
+	              BUNDLER " diff %1$s/old/memcached %1$s/new/memcached "
+	                      "--only process_request -o one.hfx",
+	              folder);
+	assert_int_equal(stat("one.hfx", &status), 0);
+	assert_in_range(status.st_size, 1, 16 * 1024);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +380,7 @@ int main(int argc, char **argv)
 		PAIR_TEST(the_source_date_changes_only_the_date),
 		PAIR_TEST(tools_understand_the_image),
 		SANDBOX_TEST(a_small_fix_of_a_large_program_is_small),
+		SANDBOX_TEST(a_small_fix_of_memcached_is_small),
 	};
 
 	sandbox_filter(argc, argv);
