@@ -114,6 +114,7 @@ struct hfx_error *closure_resolve(struct closure *closure, uint64_t addr,
                                   const struct use *use, struct target *ret)
 {
 	struct place place = place_at(closure->new_program, addr);
+	bool is_done;
 
 	switch (place.kind) {
 	case PLACE_FUNCTION:
@@ -123,7 +124,9 @@ struct hfx_error *closure_resolve(struct closure *closure, uint64_t addr,
 	case PLACE_SLOT:
 		return closure_resolve_slot(closure, &place, ret);
 	case PLACE_LABEL:
-		return resolve_label(closure, &place, ret);
+		HFX_TRY(closure_resolve_bias(closure, &place, use, ret,
+		                             &is_done));
+		return is_done ? NULL : resolve_label(closure, &place, ret);
 	default:
 		return closure_resolve_data(closure, &place, use, ret);
 	}
@@ -201,6 +204,7 @@ static struct hfx_error *do_function(struct closure *closure,
 			closure, &target,
 			"Keep the thread-local variables as they are",
 			"uses thread-local variables, and their layout moved"));
+	HFX_TRY(closure_keep_biased(closure));
 	HFX_TRY(closure_keep_tables(closure));
 	for (size_t i = 0; i < function->num_references; i++)
 		HFX_TRY(follow_reference(closure, function,

@@ -312,6 +312,14 @@ static struct hfx_error *resolve_constant(struct closure *closure,
 	return closure_keep(closure, symbol->addr, symbol->size, PF_R);
 }
 
+struct hfx_error *closure_resolve_object(struct closure *closure,
+                                         const struct place *place,
+                                         struct target *ret)
+{
+	return place_is_constant(place) ? resolve_constant(closure, place, ret)
+	                                : resolve_variable(closure, place, ret);
+}
+
 /* What a relative table leads to must keep its distance: all in the image. */
 static struct hfx_error *keep_relative_targets(struct closure *closure,
                                                uint64_t addr)
@@ -368,15 +376,6 @@ static struct hfx_error *keep_anonymous(struct closure *closure,
 
 /* ---- Ends of tables ----------------------------------------------------- */
 
-static bool has_reference_to(const struct function *function, uint64_t start,
-                             uint64_t size)
-{
-	for (size_t i = 0; i < function->num_references; i++)
-		if (function->references[i].target - start < size)
-			return true;
-	return false;
-}
-
 /* Object that ends exactly at `addr`, or NULL. */
 static const struct symbol *table_before(const struct closure *closure,
                                          uint64_t addr)
@@ -393,8 +392,9 @@ static const struct symbol *used_table_before(const struct closure *closure,
 {
 	const struct symbol *table = table_before(closure, addr);
 
-	return table && has_reference_to(closure->function, table->addr,
-	                                 table->size)
+	return table && (function_refers_to(closure->function, table->addr,
+	                                    table->size) ||
+	                 closure_counts_to(closure, table))
 	               ? table
 	               : NULL;
 }
@@ -414,8 +414,8 @@ static bool old_never_uses_end(const struct closure *closure,
 		&old->functions[closure->function->peer];
 	const struct symbol *symbol = &old->symbols[table->peer];
 
-	return has_reference_to(function, symbol->addr, symbol->size) &&
-	       !has_reference_to(function, symbol->addr + symbol->size, 1);
+	return function_refers_to(function, symbol->addr, symbol->size) &&
+	       !function_refers_to(function, symbol->addr + symbol->size, 1);
 }
 
 /* Whether table and neighbour are both OLD's, and as close there. */
@@ -461,19 +461,14 @@ struct hfx_error *closure_keep_tables(struct closure *closure)
 	return NULL;
 }
 
-static bool is_blank(const struct program *program, const struct place *place)
+/* Whether there is padding at `addr`, up to the next thing. */
+static bool is_gap(const struct program *program, uint64_t addr)
 {
-	uint64_t size = anonymous_size(program, place->addr);
-	const uint8_t *bytes = program_bytes(program, place->addr, size);
-	size_t i = program_relocation_from(program, place->addr);
+	const struct symbol *next = program_object_after(program, addr);
+	uint64_t end = addr + anonymous_size(program, addr);
 
-	if (i < program->num_relocations &&
-	    program->relocations[i].addr - place->addr < size)
-		return false;
-	for (uint64_t off = 0; bytes && off < size; off++)
-		if (bytes[off])
-			return false;
-	return true;
+	return place_is_blank(program, addr,
+	                      next && next->addr < end ? next->addr : end);
 }
 
 static struct hfx_error *resolve_end(struct closure *closure,
@@ -488,9 +483,7 @@ static struct hfx_error *resolve_end(struct closure *closure,
 		                      "other data",
 		                      table->name);
 	place.off = table->size;
-	return place_is_constant(&place)
-	               ? resolve_constant(closure, &place, ret)
-	               : resolve_variable(closure, &place, ret);
+	return closure_resolve_object(closure, &place, ret);
 }
 
 /*
@@ -519,8 +512,8 @@ static struct hfx_error *resolve_doubt(struct closure *closure,
 	    end.kind == TARGET_OLD) {
 		const struct function *old =
 			&closure->old_program->functions[function->peer];
-		bool means_next = has_reference_to(old, ret->old_addr, 1);
-		bool means_end = has_reference_to(old, end.old_addr, 1);
+		bool means_next = function_refers_to(old, ret->old_addr, 1);
+		bool means_end = function_refers_to(old, end.old_addr, 1);
 
 		if (means_next != means_end) {
 			if (means_end)
@@ -544,7 +537,7 @@ static struct hfx_error *resolve_nameless(struct closure *closure,
 	if (use->kind == REFERENCE_ADDRESS && !place_is_constant(place))
 		table = table_before(closure, place->addr);
 	if (table && (place->kind != PLACE_ANONYMOUS ||
-	              is_blank(closure->new_program, place)))
+	              is_gap(closure->new_program, place->addr)))
 		return resolve_end(closure, table, ret);
 	if (place->kind == PLACE_ANONYMOUS)
 		return keep_anonymous(closure, place, use, ret);
@@ -560,7 +553,11 @@ struct hfx_error *closure_resolve_data(struct closure *closure,
                                        struct target *ret)
 {
 	const struct symbol *table = NULL;
+	bool is_done;
 
+	HFX_TRY(closure_resolve_bias(closure, place, use, ret, &is_done));
+	if (is_done)
+		return NULL;
 	if (place->kind != PLACE_OBJECT)
 		return resolve_nameless(closure, place, use, ret);
 	if (use->kind == REFERENCE_ADDRESS && !use->is_pointer && !place->off)

@@ -59,6 +59,36 @@ HFX_MUST_CHECK struct hfx_error *closure_resolve_data(struct closure *closure,
                                                       const struct use *use,
                                                       struct target *ret);
 
+/** Resolve a place in a variable or a named constant. */
+HFX_MUST_CHECK struct hfx_error *
+closure_resolve_object(struct closure *closure, const struct place *place,
+                       struct target *ret);
+
+/** Whether @p function refers to anything in a range. */
+bool function_refers_to(const struct function *function, uint64_t start,
+                        uint64_t size);
+
+/**
+ * Whether the current function refers to a place without a name shortly before
+ * @p object: perhaps it means the object (closure_bias.c).
+ */
+bool closure_counts_to(const struct closure *closure,
+                       const struct symbol *object);
+
+/**
+ * Resolve an address that may be meant as `next - n` for the object behind it
+ * (closure_bias.c). @p is_done_ret says whether it was; else @p ret is as it
+ * was.
+ */
+HFX_MUST_CHECK struct hfx_error *closure_resolve_bias(struct closure *closure,
+                                                      const struct place *place,
+                                                      const struct use *use,
+                                                      struct target *ret,
+                                                      bool *is_done_ret);
+
+/** Take into the image what the current function may count to from below. */
+HFX_MUST_CHECK struct hfx_error *closure_keep_biased(struct closure *closure);
+
 /**
  * Take into the image the constant tables whose ends the current function
  * refers to: start and end must be of one copy.

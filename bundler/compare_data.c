@@ -330,6 +330,25 @@ static bool same_end(struct comparison *c, uint64_t old_addr, uint64_t new_addr)
 	       refers_to_object(c->new_function, n);
 }
 
+/*
+ * Padding is never meant: both count to the object behind it, from as far
+ * (closure_bias.c). Then that object must be the same. `is_done_ret` says
+ * whether it is so.
+ */
+static bool same_start(struct comparison *c, uint64_t old_addr,
+                       uint64_t new_addr, bool *is_done_ret)
+{
+	const struct program *old = c->old_program, *new = c->new_program;
+	const struct symbol *o = place_object_starting_after(old, old_addr);
+	const struct symbol *n = place_object_starting_after(new, new_addr);
+
+	*is_done_ret = o && n && o->addr - old_addr == n->addr - new_addr &&
+	               comparison_same_base_name(o, n) &&
+	               place_is_blank(old, old_addr, o->addr) &&
+	               place_is_blank(new, new_addr, n->addr);
+	return *is_done_ret && same_place(c, o->addr, n->addr, 0);
+}
+
 static bool same_target(struct comparison *c, uint64_t old_addr,
                         uint64_t new_addr)
 {
@@ -340,11 +359,12 @@ bool comparison_same_reference(struct comparison *c, const struct reference *o,
                                const struct reference *n)
 {
 	uint64_t width = o->kind == REFERENCE_ACCESS ? o->access_size : 0;
+	bool is_address = o->kind == REFERENCE_ADDRESS, is_done = false;
+	bool same = is_address && same_start(c, o->target, n->target, &is_done);
 
-	if (same_place(c, o->target, n->target, width))
-		return true;
-	return o->kind == REFERENCE_ADDRESS &&
-	       same_end(c, o->target, n->target);
+	if (!is_done)
+		same = same_place(c, o->target, n->target, width);
+	return same || (is_address && same_end(c, o->target, n->target));
 }
 
 struct hfx_error *comparison_of_data(struct comparison *comparison,

@@ -266,6 +266,10 @@ const struct symbol *program_label_at(const struct program *program,
 const struct symbol *program_object_before(const struct program *program,
                                            uint64_t addr);
 
+/** First object symbol that begins behind @p addr, or `NULL`. */
+const struct symbol *program_object_after(const struct program *program,
+                                          uint64_t addr);
+
 /** First landmark behind @p addr, but at most @p limit. */
 uint64_t program_landmark_after(const struct program *program, uint64_t addr,
                                 uint64_t limit);

@@ -5,6 +5,8 @@
 
 /* Gap that alignment may leave between an object and the next. */
 #define MAX_PADDING 64
+/* Elements from which code may count that does not begin with the first. */
+#define MAX_BIAS 64
 
 static struct place place_in_code(const struct program *program,
                                   struct place place)
@@ -95,6 +97,44 @@ const struct symbol *place_object_ending_at(const struct program *program,
 	    addr - symbol->addr - symbol->size >= MAX_PADDING)
 		return NULL;
 	return symbol;
+}
+
+const struct symbol *place_object_starting_after(const struct program *program,
+                                                 uint64_t addr)
+{
+	const struct symbol *symbol = program_object_after(program, addr);
+
+	return symbol && symbol->addr - addr <= MAX_BIAS ? symbol : NULL;
+}
+
+/* Tables of pointers for the dynamic linker alone. */
+static bool is_linkers(const struct section *section)
+{
+	return !strcmp(section->name, ".init_array") ||
+	       !strcmp(section->name, ".fini_array") ||
+	       !strcmp(section->name, ".preinit_array");
+}
+
+static bool is_blank_byte(const struct program *program, uint64_t addr)
+{
+	struct place place = place_at(program, addr);
+
+	if (!place.section)
+		return place.kind == PLACE_NONE;
+	if (is_linkers(place.section))
+		return true;
+	if (place.kind == PLACE_NONE)
+		return place.section->kind == SECTION_BSS;
+	return place.kind == PLACE_ANONYMOUS &&
+	       !program_relocation_at(program, addr) && place.section->data &&
+	       !place.section->data[addr - place.section->addr];
+}
+
+bool place_is_blank(const struct program *program, uint64_t addr, uint64_t end)
+{
+	while (addr < end && is_blank_byte(program, addr))
+		addr++;
+	return addr >= end;
 }
 
 const uint8_t *program_bytes(const struct program *program, uint64_t addr,

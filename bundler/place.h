@@ -51,6 +51,19 @@ bool place_is_constant(const struct place *place);
 const struct symbol *place_object_ending_at(const struct program *program,
                                             uint64_t addr);
 
+/**
+ * The object that begins a little behind @p addr: `table - n` points there,
+ * where code counts from n. `NULL` if there is none.
+ */
+const struct symbol *place_object_starting_after(const struct program *program,
+                                                 uint64_t addr);
+
+/**
+ * Whether nothing is at @p addr up to @p end that code could mean: no name, only
+ * zeros, no relocation. It is padding, or an anonymous constant 0.
+ */
+bool place_is_blank(const struct program *program, uint64_t addr, uint64_t end);
+
 /** Bytes of the file at @p addr, at least @p size of them, or `NULL`. */
 const uint8_t *program_bytes(const struct program *program, uint64_t addr,
                              uint64_t size);

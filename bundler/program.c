@@ -141,6 +141,19 @@ const struct symbol *program_object_before(const struct program *program,
 	return NULL;
 }
 
+const struct symbol *program_object_after(const struct program *program,
+                                          uint64_t addr)
+{
+	size_t count = num_placed_symbols(program);
+	size_t i = UPPER_BOUND(program->symbols, count, addr);
+
+	for (; i < count; i++)
+		if (program->symbols[i].kind == SYMBOL_OBJECT &&
+		    program->symbols[i].size)
+			return &program->symbols[i];
+	return NULL;
+}
+
 uint64_t program_landmark_after(const struct program *program, uint64_t addr,
                                 uint64_t limit)
 {
