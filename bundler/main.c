@@ -24,6 +24,7 @@ enum {
 	OPTION_ALL = 256,
 	OPTION_COLOR,
 	OPTION_DESCRIPTION,
+	OPTION_HTML,
 	OPTION_JSON,
 	OPTION_NAME,
 	OPTION_NEW_DEBUG,
@@ -55,6 +56,7 @@ static const char diff_help_text[] =
 	"      --name NAME         name of the patch (default: from FILE)\n"
 	"      --version TEXT      version of the patch\n"
 	"      --description TEXT  what it is for\n"
+	"      --html FILE         write the report as HTML, with the code\n"
 	"      --json              print the report as JSON\n"
 	"      --color WHEN        auto, always or never (default: auto)\n"
 	"  -q, --quiet             refusals and totals only\n"
@@ -128,6 +130,7 @@ static const struct option diff_long_options[] = {
 	{"color", required_argument, NULL, OPTION_COLOR},
 	{"description", required_argument, NULL, OPTION_DESCRIPTION},
 	{"help", no_argument, NULL, 'h'},
+	{"html", required_argument, NULL, OPTION_HTML},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"name", required_argument, NULL, OPTION_NAME},
 	{"new-debug", required_argument, NULL, OPTION_NEW_DEBUG},
@@ -174,6 +177,9 @@ static int take_option(struct diff_command *command, int option)
 		                   optarg);
 	case OPTION_DESCRIPTION:
 		options->description = optarg;
+		return EXIT_DONE;
+	case OPTION_HTML:
+		options->html_path = optarg;
 		return EXIT_DONE;
 	case OPTION_JSON:
 		command->json = true;

@@ -25,6 +25,8 @@ struct diff_options {
 	const char *new_debug_path;
 	/** Bundle to write, or `NULL` to report only. */
 	const char *output_path;
+	/** Report to write as HTML, or `NULL`. */
+	const char *html_path;
 	/** `NULL`: from the output's file name. */
 	const char *name;
 	const char *version;

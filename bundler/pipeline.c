@@ -23,6 +23,7 @@
 #include "closure.h"
 #include "compare.h"
 #include "describe.h"
+#include "html.h"
 #include "image_writer.h"
 #include "match.h"
 #include "program_load.h"
@@ -208,8 +209,8 @@ static struct hfx_error *write_bundle(struct diff *diff, struct report *report)
 	return report->bundle_path ? NULL : hfx_error_no_memory();
 }
 
-static struct hfx_error *finish(struct diff *diff, struct report *report,
-                                enum diff_outcome *outcome_ret)
+static struct hfx_error *conclude(struct diff *diff, struct report *report,
+                                  enum diff_outcome *outcome_ret)
 {
 	begin_pass(diff, "describing");
 	HFX_TRY(describe_report(&diff->selection, &diff->warnings, report));
@@ -225,6 +226,29 @@ static struct hfx_error *finish(struct diff *diff, struct report *report,
 		HFX_TRY(write_bundle(diff, report));
 	*outcome_ret = DIFF_DONE;
 	return NULL;
+}
+
+static struct hfx_error *write_html(struct diff *diff,
+                                    const struct report *report,
+                                    enum diff_outcome outcome)
+{
+	const char *path = diff->options->html_path;
+	struct html_input input = {
+		.selection = &diff->selection,
+		.report = report,
+		.outcome = outcome,
+		.decoder = diff->decoder,
+		.max_code = HTML_MAX_CODE,
+	};
+
+	return path ? html_write(path, &input) : NULL;
+}
+
+static struct hfx_error *finish(struct diff *diff, struct report *report,
+                                enum diff_outcome *outcome_ret)
+{
+	HFX_TRY(conclude(diff, report, outcome_ret));
+	return write_html(diff, report, *outcome_ret);
 }
 
 struct hfx_error *diff_run(const struct diff_options *options,
