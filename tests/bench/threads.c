@@ -30,7 +30,12 @@
 #define STACK_SIZE 65536
 
 /* What the bundle patches: as many functions as a security fix may change. */
-#define WORK(n)                                                                \
+#define FOR_EACH_WORK(X)                                                       \
+	X(0)                                                                   \
+	X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)   \
+		X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23)
+
+#define DEFINE_WORK(n)                                                         \
 	int work_##n(int value);                                               \
 	__attribute__((__noipa__)) int work_##n(int value)                     \
 	{                                                                      \
@@ -38,19 +43,15 @@
 			value += i ^ n;                                        \
 		return value;                                                  \
 	}
-WORK(0)
-WORK(1)
-WORK(2) WORK(3) WORK(4) WORK(5) WORK(6) WORK(7) WORK(8) WORK(9) WORK(10)
-	WORK(11) WORK(12) WORK(13) WORK(14) WORK(15) WORK(16) WORK(17) WORK(18)
-		WORK(19) WORK(20) WORK(21) WORK(22) WORK(23)
 
-			static int (*const works[])(int) = {
-				work_0,  work_1,  work_2,  work_3,  work_4,
-				work_5,  work_6,  work_7,  work_8,  work_9,
-				work_10, work_11, work_12, work_13, work_14,
-				work_15, work_16, work_17, work_18, work_19,
-				work_20, work_21, work_22, work_23,
-};
+#define NAME_WORK(n) work_##n,
+
+/* clang-format takes these two for the start of something. */
+/* clang-format off */
+FOR_EACH_WORK(DEFINE_WORK)
+
+static int (*const works[])(int) = {FOR_EACH_WORK(NAME_WORK)};
+/* clang-format on */
 
 static struct window *window;
 static const char *bundle_path;
