@@ -30,10 +30,11 @@
 #define STACK_SIZE 65536
 
 /* What the bundle patches: as many functions as a security fix may change. */
+/* clang-format finds no end with lists of macros. */
+/* clang-format off */
 #define FOR_EACH_WORK(X)                                                       \
-	X(0)                                                                   \
-	X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)   \
-		X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23)
+	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)    \
+	X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23)
 
 #define DEFINE_WORK(n)                                                         \
 	int work_##n(int value);                                               \
@@ -46,8 +47,6 @@
 
 #define NAME_WORK(n) work_##n,
 
-/* clang-format takes these two for the start of something. */
-/* clang-format off */
 FOR_EACH_WORK(DEFINE_WORK)
 
 static int (*const works[])(int) = {FOR_EACH_WORK(NAME_WORK)};
