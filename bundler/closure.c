@@ -132,6 +132,23 @@ struct hfx_error *closure_resolve(struct closure *closure, uint64_t addr,
 	}
 }
 
+/* An address in the code is wrong in any other place, inside or not. */
+static struct hfx_error *relocate_absolute(struct closure *closure,
+                                           uint64_t addr,
+                                           const struct reference *reference,
+                                           const struct target *target)
+{
+	bool is_inside = target->kind == TARGET_INSIDE;
+	uint32_t type = reference->relocation;
+
+	if (type == R_X86_64_64 && is_inside)
+		type = R_X86_64_RELATIVE;
+	return closure_relocate(
+		closure, addr, type,
+		is_inside ? IMAGE_SYMBOL_NONE : IMAGE_SYMBOL_MODULE,
+		is_inside ? reference->target : target->old_addr);
+}
+
 static struct hfx_error *follow_reference(struct closure *closure,
                                           const struct function *function,
                                           const struct reference *reference)
@@ -143,10 +160,16 @@ static struct hfx_error *follow_reference(struct closure *closure,
 	                        : 0,
 		.is_write = reference->is_write,
 	};
+	uint64_t addr =
+		function->addr + reference->insn_off + reference->field_off;
 	struct target target;
 
 	HFX_TRY(closure_resolve(closure, reference->target, &use, &target));
-	if (target.kind != TARGET_OLD)
+	if (target.kind == TARGET_REFUSED)
+		return NULL;
+	if (reference->relocation != R_X86_64_PC32)
+		return relocate_absolute(closure, addr, reference, &target);
+	if (target.kind == TARGET_INSIDE)
 		return NULL;
 	if (reference->field_size != 4)
 		return closure_refuse(closure, &target, REMEDY_SKIP,
@@ -155,9 +178,7 @@ static struct hfx_error *follow_reference(struct closure *closure,
 		                      reference->insn_off);
 	/* The field counts from the end of the instruction. */
 	return closure_relocate(
-		closure,
-		function->addr + reference->insn_off + reference->field_off,
-		R_X86_64_PC32, IMAGE_SYMBOL_MODULE,
+		closure, addr, R_X86_64_PC32, IMAGE_SYMBOL_MODULE,
 		(int64_t)target.old_addr -
 			(reference->insn_size - reference->field_off));
 }

@@ -89,6 +89,44 @@ keep_relocation(struct closure *closure,
 		relocation->type == R_X86_64_64 ? relocation->addend : 0);
 }
 
+/* A pointer of 32 bits in the data of a program for a fixed address. */
+static struct hfx_error *keep_low_pointer(struct closure *closure,
+                                          const struct kept_relocation *kept)
+{
+	const struct use use = {.kind = REFERENCE_ADDRESS, .is_pointer = true};
+	struct target target;
+
+	HFX_TRY(closure_resolve(closure, kept->target, &use, &target));
+	if (target.kind == TARGET_REFUSED)
+		return NULL;
+	if (target.kind == TARGET_OLD)
+		return closure_relocate(closure, kept->addr, kept->type,
+		                        IMAGE_SYMBOL_MODULE, target.old_addr);
+	return closure_relocate(closure, kept->addr, kept->type,
+	                        IMAGE_SYMBOL_NONE, kept->target);
+}
+
+/* What a relative table leads to must keep its distance: all in the image. */
+static struct hfx_error *keep_relative_targets(struct closure *closure,
+                                               uint64_t addr)
+{
+	const struct program *program = closure->new_program;
+	uint64_t count = relative_table_length(program, addr);
+
+	for (uint64_t i = 0; i < count; i++) {
+		struct place place =
+			place_at(program, table_target(program, addr, i));
+		bool is_object = place.kind == PLACE_OBJECT;
+
+		HFX_TRY(closure_keep(
+			closure, is_object ? place.symbol->addr : place.addr,
+			is_object ? place.symbol->size
+				  : text_size(program, place.addr),
+			PF_R));
+	}
+	return NULL;
+}
+
 struct hfx_error *closure_keep(struct closure *closure, uint64_t addr,
                                uint64_t size, uint32_t flags)
 {
@@ -110,7 +148,10 @@ struct hfx_error *closure_keep(struct closure *closure, uint64_t addr,
 	     program->relocations[i].addr - addr < size;
 	     i++)
 		HFX_TRY(keep_relocation(closure, &program->relocations[i]));
-	return NULL;
+	for (size_t i = program_kept_from(program, addr);
+	     i < program->num_kept && program->kept[i].addr - addr < size; i++)
+		HFX_TRY(keep_low_pointer(closure, &program->kept[i]));
+	return flags == PF_R ? keep_relative_targets(closure, addr) : NULL;
 }
 
 /* ---- Variables ---------------------------------------------------------- */
@@ -320,29 +361,6 @@ struct hfx_error *closure_resolve_object(struct closure *closure,
 	                                : resolve_variable(closure, place, ret);
 }
 
-/* What a relative table leads to must keep its distance: all in the image. */
-static struct hfx_error *keep_relative_targets(struct closure *closure,
-                                               uint64_t addr)
-{
-	const struct program *program = closure->new_program;
-	uint64_t count = relative_table_length(program, addr);
-
-	if (!count)
-		return NULL;
-	for (uint64_t i = 0; i < count; i++) {
-		struct place place =
-			place_at(program, table_target(program, addr, i));
-		bool is_object = place.kind == PLACE_OBJECT;
-
-		HFX_TRY(closure_keep(
-			closure, is_object ? place.symbol->addr : place.addr,
-			is_object ? place.symbol->size
-				  : text_size(program, place.addr),
-			PF_R));
-	}
-	return closure_keep(closure, addr, count * 4, PF_R);
-}
-
 static struct hfx_error *keep_anonymous(struct closure *closure,
                                         const struct place *place,
                                         const struct use *use,
@@ -364,8 +382,6 @@ static struct hfx_error *keep_anonymous(struct closure *closure,
 		                              place->addr);
 		if (table > size)
 			size = table;
-		if (!table)
-			HFX_TRY(keep_relative_targets(closure, place->addr));
 	}
 	if (use->size > size)
 		size = use->size;

@@ -13,7 +13,8 @@
 static bool same_shape(const struct reference *o, const struct reference *n)
 {
 	return o->insn_off == n->insn_off && o->field_off == n->field_off &&
-	       o->field_size == n->field_size && o->kind == n->kind;
+	       o->field_size == n->field_size && o->kind == n->kind &&
+	       o->relocation == n->relocation;
 }
 
 /*

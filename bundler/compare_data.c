@@ -246,6 +246,16 @@ bool comparison_same_base_name(const struct symbol *a, const struct symbol *b)
 	       !memcmp(a->name, b->name, length);
 }
 
+/* Data of a known size: a relative table by where it leads, else by content. */
+static bool same_named(struct comparison *c, uint64_t old_addr,
+                       uint64_t new_addr, uint64_t size)
+{
+	if (relative_table_length(c->old_program, old_addr) * 4 == size &&
+	    relative_table_length(c->new_program, new_addr) * 4 == size)
+		return compare_relative_tables(c, old_addr, new_addr) > 0;
+	return same_data(c, old_addr, new_addr, size);
+}
+
 static bool same_object(struct comparison *c, const struct place *o,
                         const struct place *n)
 {
@@ -259,7 +269,7 @@ static bool same_object(struct comparison *c, const struct place *o,
 	if (!is_peer && !comparison_same_base_name(o->symbol, n->symbol))
 		return false;
 	return o->symbol->size == n->symbol->size &&
-	       same_data(c, o->symbol->addr, n->symbol->addr, o->symbol->size);
+	       same_named(c, o->symbol->addr, n->symbol->addr, o->symbol->size);
 }
 
 /* Constant data, of which one or both sides have no name. */
@@ -372,6 +382,6 @@ struct hfx_error *comparison_of_data(struct comparison *comparison,
                                      uint64_t size, bool *same_ret)
 {
 	comparison->old_function = comparison->new_function = NULL;
-	*same_ret = same_data(comparison, old_addr, new_addr, size);
+	*same_ret = same_named(comparison, old_addr, new_addr, size);
 	return HFX_TAKE(comparison->error);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <capstone/capstone.h>
+#include <elf.h>
 
 /* Canary of the stack protector, the one %fs operand that is not TLS data. */
 #define STACK_GUARD_OFFSET 0x28
@@ -81,6 +82,7 @@ static bool add_branch(const cs_x86 *x86, const uint8_t *bytes, uint64_t addr,
 	struct reference *reference = &insn->reference;
 
 	insn->has_reference = true;
+	reference->relocation = R_X86_64_PC32;
 	reference->kind = insn->is_call ? REFERENCE_CALL : REFERENCE_JUMP;
 	reference->target = x86->operands[0].imm;
 	reference->field_off = x86->encoding.imm_offset;
@@ -101,6 +103,7 @@ static bool add_memory(const cs_x86 *x86, const cs_x86_op *operand,
 	if (operand->mem.base != X86_REG_RIP)
 		return true;
 	insn->has_reference = true;
+	reference->relocation = R_X86_64_PC32;
 	reference->kind =
 		id == X86_INS_LEA ? REFERENCE_ADDRESS : REFERENCE_ACCESS;
 	reference->access_size = operand->size;

@@ -76,10 +76,7 @@ static struct hfx_error *check_header(const char *path, Elf *elf)
 	if (ehdr.e_type == ET_REL)
 		return reject(path, "a relocatable object (.o); give the "
 		                    "linked program or shared library");
-	if (ehdr.e_type == ET_EXEC)
-		return reject(path, "not position-independent; build it with "
-		                    "-fPIE -pie");
-	if (ehdr.e_type != ET_DYN)
+	if (ehdr.e_type != ET_DYN && ehdr.e_type != ET_EXEC)
 		return reject(path, "not a program or shared library");
 	if (elf_getshdrnum(elf, &num_sections) || num_sections < 2 ||
 	    elf_getphdrnum(elf, &num_segments) || !num_segments)

@@ -252,6 +252,9 @@ static bool is_allowed(uint32_t type, uint32_t symbol)
 	switch (type) {
 	case R_X86_64_RELATIVE:
 		return symbol == IMAGE_SYMBOL_NONE;
+	case R_X86_64_32:
+	case R_X86_64_32S:
+		return symbol >= IMAGE_SYMBOL_MODULE;
 	case R_X86_64_PC32:
 	case R_X86_64_DTPMOD64:
 		return symbol == IMAGE_SYMBOL_MODULE;
@@ -267,7 +270,10 @@ static bool is_allowed(uint32_t type, uint32_t symbol)
 
 static uint64_t width_of(uint32_t type)
 {
-	return type == R_X86_64_PC32 ? 4 : 8;
+	return type == R_X86_64_PC32 || type == R_X86_64_32 ||
+	                       type == R_X86_64_32S
+	               ? 4
+	               : 8;
 }
 
 static struct hfx_error *
@@ -318,11 +324,11 @@ put_relocation(struct image_tables *tables, const struct image_layout *layout,
 		                        "the place of the relocation at "
 		                        "0x%" PRIx64 " is not kept",
 		                        relocation->addr);
-	if ((run->flags & PF_X) && relocation->type != R_X86_64_PC32)
+	if ((run->flags & PF_X) && relocation->symbol < IMAGE_SYMBOL_MODULE)
 		return hfx_error_create(HFX_ERROR_UNSUPPORTED,
 		                        "the page at 0x%" PRIx64
-		                        " has code and a pointer that is "
-		                        "relocated: link with -z separate-code",
+		                        " has code and a pointer to another "
+		                        "library: link with -z separate-code",
 		                        relocation->addr & ~(IMAGE_PAGE - 1));
 	tables->has_text_relocations |= !(run->flags & PF_W);
 	bytes_put(&tables->relocations, &rela, sizeof(rela));

@@ -95,6 +95,17 @@ struct dynamic_relocation {
 	int64_t addend;
 };
 
+/**
+ * A relocation that the linker kept (--emit-relocs) for code or data that it has
+ * relocated already.
+ */
+struct kept_relocation {
+	uint64_t addr;
+	uint32_t type;
+	/** Symbol's address plus addend. */
+	uint64_t target;
+};
+
 /** A PLT stub and the GOT slot through which it jumps. */
 struct plt_stub {
 	uint64_t addr;
@@ -122,6 +133,9 @@ struct reference {
 	uint8_t field_off;
 	uint8_t field_size;
 	uint8_t kind;
+	/** R_X86_64_32, 32S or 64 for an address that the field holds as it is;
+	 * R_X86_64_PC32 for a distance from the instruction's end. */
+	uint8_t relocation;
 	/** Width of the access in bytes, 0 if not known. */
 	uint16_t access_size;
 	bool is_write;
@@ -187,6 +201,8 @@ struct program {
 	const char *path;
 	struct build_id build_id;
 	bool is_executable;
+	/** Linked for a fixed address (ET_EXEC). */
+	bool is_fixed;
 	/** DT_SONAME, or "". */
 	const char *soname;
 	struct section *sections;
@@ -205,6 +221,10 @@ struct program {
 	struct dynamic_relocation *relocations;
 	size_t num_relocations;
 	size_t cap_relocations;
+	/** By place; only of programs linked for a fixed address. */
+	struct kept_relocation *kept;
+	size_t num_kept;
+	size_t cap_kept;
 	/** By address. */
 	struct plt_stub *stubs;
 	size_t num_stubs;
@@ -246,6 +266,9 @@ program_relocation_at(const struct program *program, uint64_t addr);
 
 /** First relocation at or behind @p addr: an index, perhaps the count. */
 size_t program_relocation_from(const struct program *program, uint64_t addr);
+
+/** First kept relocation at or behind @p addr: an index, perhaps the count. */
+size_t program_kept_from(const struct program *program, uint64_t addr);
 
 /** PLT stub that begins at @p addr, or `NULL`. */
 const struct plt_stub *program_stub_at(const struct program *program,

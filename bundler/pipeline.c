@@ -81,8 +81,15 @@ static struct hfx_error *load(struct diff *diff)
 			"%s: no build-id, by which the running program is "
 			"known; link it with -Wl,--build-id",
 			options->old_path);
-	return program_load(options->new_path, options->new_debug_path,
-	                    &diff->new_program);
+	HFX_TRY(program_load(options->new_path, options->new_debug_path,
+	                     &diff->new_program));
+	if (diff->old_program->is_fixed != diff->new_program->is_fixed)
+		return hfx_error_create(
+			HFX_ERROR_BAD_ELF,
+			"%s: one of the builds is linked for a fixed address "
+			"and the other is not; link both the same way",
+			options->new_path);
+	return NULL;
 }
 
 static struct hfx_error *scan(struct diff *diff)

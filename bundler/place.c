@@ -198,13 +198,20 @@ static bool is_text(uint8_t byte)
 uint64_t text_size(const struct program *program, uint64_t addr)
 {
 	const struct section *section = program_section_at(program, addr);
+	size_t i = program_relocation_from(program, addr);
 
 	if (!section || !section->data)
 		return 0;
-	for (uint64_t off = addr - section->addr; off < section->size; off++) {
-		if (!section->data[off])
-			return section->addr + off + 1 - addr;
-		if (!is_text(section->data[off]))
+	/* The bytes of a pointer may look like text. */
+	uint64_t end = section->addr + section->size;
+	if (i < program->num_relocations && program->relocations[i].addr < end)
+		end = program->relocations[i].addr;
+	for (uint64_t at = addr; at < end; at++) {
+		uint8_t byte = section->data[at - section->addr];
+
+		if (!byte)
+			return at + 1 - addr;
+		if (!is_text(byte))
 			break;
 	}
 	return 0;
@@ -235,6 +242,14 @@ static bool is_constant_start(const struct program *program, uint64_t addr,
 	return true;
 }
 
+static bool is_text_tail(const struct program *program, uint64_t addr)
+{
+	struct place place = place_at(program, addr);
+
+	return place.kind == PLACE_ANONYMOUS && place_is_constant(&place) &&
+	       text_size(program, addr) > 1;
+}
+
 uint64_t relative_table_length(const struct program *program, uint64_t addr)
 {
 	const struct section *section = program_section_at(program, addr);
@@ -246,15 +261,18 @@ uint64_t relative_table_length(const struct program *program, uint64_t addr)
 	                                        section->addr + section->size);
 	for (; count < (limit - addr) / 4; count++) {
 		uint64_t target = table_target(program, addr, count);
+		bool is_start = is_constant_start(program, target, &first);
 
-		if (!is_constant_start(program, target, &first) ||
-		    target - addr < (count + 1) * 4)
+		/* Linkers merge strings: one may be the tail of another. */
+		if (target - addr < (count + 1) * 4 ||
+		    (!is_start && !is_text_tail(program, target)))
 			break;
 		/* Empty strings are everywhere: they alone tell nothing. */
-		num_telling +=
-			text_size(program, target) != 1 && target != first;
+		num_telling += is_start && text_size(program, target) != 1 &&
+		               target != first;
 	}
-	return count >= 2 && num_telling ? count : 0;
+	/* Other numbers lead to the middle of texts, if to text at all. */
+	return count >= 2 && num_telling * 2 >= count ? count : 0;
 }
 
 uint64_t anonymous_size(const struct program *program, uint64_t addr)

@@ -190,6 +190,7 @@ void program_destroy(struct program *program)
 	free(program->sections);
 	free(program->symbols);
 	free(program->relocations);
+	free(program->kept);
 	free(program->stubs);
 	free(program->landmarks);
 	debug_info_destroy(program->debug);

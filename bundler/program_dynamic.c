@@ -218,6 +218,12 @@ static int compare_relocations(const void *a, const void *b)
 	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
+void program_sort_relocations(struct program *program)
+{
+	qsort(program->relocations, program->num_relocations,
+	      sizeof(*program->relocations), compare_relocations);
+}
+
 #ifndef SHT_RELR
 #define SHT_RELR 19
 #endif
@@ -237,9 +243,22 @@ static struct hfx_error *read_relocations(struct program *program,
 		else if (shdr.sh_type == SHT_RELR)
 			HFX_TRY(read_relr(program, scn));
 	}
-	qsort(program->relocations, program->num_relocations,
-	      sizeof(*program->relocations), compare_relocations);
+	program_sort_relocations(program);
 	return NULL;
+}
+
+/* What linkers put before the jump: bnd, `mov $n, %r11d` (mold), endbr64. */
+static uint64_t stub_start(const uint8_t *code, uint64_t jump_off)
+{
+	uint64_t start = jump_off;
+
+	if (start >= 1 && code[start - 1] == 0xf2)
+		start--;
+	if (start >= 6 && !memcmp(code + start - 6, "\x41\xbb", 2))
+		start -= 6;
+	if (start >= 4 && !memcmp(code + start - 4, "\xf3\x0f\x1e\xfa", 4))
+		start -= 4;
+	return start;
 }
 
 /*
@@ -261,11 +280,7 @@ static struct hfx_error *scan_stubs(struct program *program,
 		uint64_t slot = section->addr + end + displacement;
 		if (!program_relocation_at(program, slot))
 			continue;
-		if (start >= 1 && code[start - 1] == 0xf2)
-			start--;
-		if (start >= 4 &&
-		    !memcmp(code + start - 4, "\xf3\x0f\x1e\xfa", 4))
-			start -= 4;
+		start = stub_start(code, off);
 		struct plt_stub stub = {section->addr + start, end - start,
 		                        slot};
 		if (!HFX_ARRAY_PUSH(program, stubs, stub))

@@ -328,6 +328,8 @@ struct hfx_error *program_load(const char *path, const char *debug_path,
 	if (!err)
 		err = program_load_dynamic(program);
 	if (!err)
+		err = program_load_kept(program);
+	if (!err)
 		err = find_parents(program);
 	if (!err)
 		err = load_debug_info(program);

@@ -23,6 +23,17 @@ HFX_MUST_CHECK struct hfx_error *program_load_symbols(struct program *program);
 /** Fill `relocations`, `stubs`, `soname` and `is_executable`. */
 HFX_MUST_CHECK struct hfx_error *program_load_dynamic(struct program *program);
 
+/**
+ * Fill `kept`, and add to `relocations` what a program for a fixed address has
+ * in its data; nothing for other programs.
+ *
+ * Errors: #HFX_ERROR_BAD_ELF if the linker kept none.
+ */
+HFX_MUST_CHECK struct hfx_error *program_load_kept(struct program *program);
+
+/** Sort `relocations` by their places. */
+void program_sort_relocations(struct program *program);
+
 /** Text of .comment up to its end, or "" if it is not text. Borrowed. */
 const char *comment_text(Elf_Scn *scn);
 

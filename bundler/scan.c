@@ -17,10 +17,59 @@ static bool is_own_branch(const struct function *function,
 	       reference->target - function->addr < function->size;
 }
 
+/* Several in one instruction stand in the order of their fields. */
+static bool push(struct function *function, struct reference reference)
+{
+	if (!HFX_ARRAY_PUSH(function, references, reference))
+		return false;
+	struct reference *last =
+		&function->references[function->num_references - 1];
+	if (function->num_references > 1 &&
+	    last[-1].insn_off == last->insn_off &&
+	    last[-1].field_off > last->field_off) {
+		struct reference swapped = last[-1];
+
+		last[-1] = *last;
+		*last = swapped;
+	}
+	return true;
+}
+
+/* Addresses that the instruction holds as they are (program_kept.c). */
+static bool push_absolute(const struct program *program,
+                          struct function *function,
+                          const struct instruction *insn, size_t *next_kept)
+{
+	uint64_t start = function->addr + insn->off;
+
+	for (; *next_kept < program->num_kept; ++*next_kept) {
+		const struct kept_relocation *kept = &program->kept[*next_kept];
+		struct reference reference = {
+			.insn_off = insn->off,
+			.insn_size = insn->size,
+			.field_off = kept->addr - start,
+			.field_size = kept->type == R_X86_64_64 ? 8 : 4,
+			.kind = REFERENCE_ADDRESS,
+			.relocation = kept->type,
+			.target = kept->target,
+		};
+
+		if (kept->addr >= start + insn->size)
+			break;
+		if (insn->has_reference &&
+		    insn->reference.field_off == reference.field_off)
+			continue;
+		if (!push(function, reference))
+			return false;
+	}
+	return true;
+}
+
 static struct hfx_error *scan_function(struct program *program,
                                        struct function *function,
                                        struct decoder *decoder)
 {
+	size_t kept = program_kept_from(program, function->addr);
 	struct instruction insn;
 
 	for (size_t off = 0; off < function->size; off += insn.size) {
@@ -33,7 +82,9 @@ static struct hfx_error *scan_function(struct program *program,
 		function->uses_tls |= insn.uses_tls;
 		if (insn.has_reference &&
 		    !is_own_branch(function, &insn.reference) &&
-		    !HFX_ARRAY_PUSH(function, references, insn.reference))
+		    !push(function, insn.reference))
+			return hfx_error_no_memory();
+		if (!push_absolute(program, function, &insn, &kept))
 			return hfx_error_no_memory();
 	}
 	return NULL;

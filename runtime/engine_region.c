@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "engine_private.h"
 #include "file.h"
+#include "image.h"
 #include "place.h"
 
 /** Other threads map memory too: so often another place is tried. */
@@ -172,6 +173,7 @@ engine_region_create(struct engine *engine, const struct image_load *image,
 	                (image->end_addr - image->start_addr) + SCRATCH_ROOM,
 		.min_addr = proc_number("/proc/sys/vm/mmap_min_addr", "",
 	                                PLACE_LOWEST_ADDR, PLACE_LOWEST_ADDR),
+		.max_end_addr = image->needs_low_addr ? IMAGE_REACH : 0,
 		.stack_room = stack_room(engine->target->pid),
 	};
 	struct hfx_error *err;

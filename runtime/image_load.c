@@ -475,6 +475,9 @@ static bool is_allowed(uint32_t type, uint32_t symbol)
 	switch (type) {
 	case R_X86_64_RELATIVE:
 		return symbol == IMAGE_LOAD_NO_SYMBOL;
+	case R_X86_64_32:
+	case R_X86_64_32S:
+		return symbol >= IMAGE_LOAD_MODULE;
 	case R_X86_64_PC32:
 	case R_X86_64_DTPMOD64:
 		return symbol == IMAGE_LOAD_MODULE;
@@ -487,9 +490,14 @@ static bool is_allowed(uint32_t type, uint32_t symbol)
 	return false;
 }
 
+static bool is_absolute_32(uint32_t type)
+{
+	return type == R_X86_64_32 || type == R_X86_64_32S;
+}
+
 static uint64_t place_size(uint32_t type)
 {
-	return type == R_X86_64_PC32 ? 4 : 8;
+	return type == R_X86_64_PC32 || is_absolute_32(type) ? 4 : 8;
 }
 
 /** The place is inside bytes of the file, or becomes so: zeros are added. */
@@ -534,8 +542,10 @@ static struct hfx_error *read_relocation(struct parse *parse,
 	if (!segment)
 		return bad_image("relocates a place outside its segments");
 	ret->segment = (uint32_t)(segment - image->segments);
-	if ((segment->protection & PROT_EXEC) && ret->type != R_X86_64_PC32)
-		return bad_image("relocates code other than by distance");
+	if ((segment->protection & PROT_EXEC) &&
+	    ret->symbol < IMAGE_LOAD_MODULE)
+		return bad_image("relocates code against an import");
+	image->needs_low_addr |= is_absolute_32(ret->type);
 	image->needs_tls_index |= ret->type == R_X86_64_DTPMOD64;
 	if (ret->type == R_X86_64_JUMP_SLOT)
 		image->imports[ret->symbol].is_call = true;
@@ -659,6 +669,28 @@ relocate_distance(const struct image_load_relocation *relocation,
 	return NULL;
 }
 
+/** An address in 32 bits, as code that is linked for a fixed place has it. */
+static struct hfx_error *
+relocate_low(const struct image_load_relocation *relocation,
+             const struct image_load_values *values, uint8_t *place)
+{
+	uint64_t value = symbol_value(relocation, values) +
+	                 (uint64_t)relocation->addend;
+	uint32_t field = (uint32_t)value;
+	bool fits = relocation->type == R_X86_64_32
+	                    ? value == field
+	                    : value == (uint64_t)(int64_t)(int32_t)field;
+
+	if (!fits)
+		return hfx_error_create(
+			HFX_ERROR_NO_ADDRESS_SPACE,
+			"the new code at %#llx refers to an address that does "
+			"not fit 32 bits",
+			(unsigned long long)relocation->addr);
+	memcpy(place, &field, sizeof(field));
+	return NULL;
+}
+
 /** Value of an 8-byte place. */
 static uint64_t word_value(const struct image_load_relocation *relocation,
                            const struct image_load_values *values)
@@ -689,6 +721,10 @@ struct hfx_error *image_load_relocate(struct image_load *image,
 
 		if (relocation->type == R_X86_64_PC32) {
 			HFX_TRY(relocate_distance(relocation, values, place));
+			continue;
+		}
+		if (is_absolute_32(relocation->type)) {
+			HFX_TRY(relocate_low(relocation, values, place));
 			continue;
 		}
 		value = word_value(relocation, values);

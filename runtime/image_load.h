@@ -73,6 +73,8 @@ struct image_load {
 	size_t num_imports;
 	struct image_load_relocation *relocations;
 	size_t num_relocations;
+	/** Some relocation wants the image below 2 GiB. */
+	bool needs_low_addr;
 	/** `.eh_frame`, as PT_GNU_EH_FRAME leads to it, or 0. */
 	uint64_t eh_frame_addr;
 	/** Some relocation needs the TLS index of the module. */

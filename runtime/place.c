@@ -67,6 +67,8 @@ static void keep_in_reach(struct gap *gap, const struct place_request *request)
 		gap->start_addr, saturating_sub(request->near_end_addr, reach));
 	gap->end_addr = min_addr(
 		gap->end_addr, saturating_add(request->near_start_addr, reach));
+	if (request->max_end_addr)
+		gap->end_addr = min_addr(gap->end_addr, request->max_end_addr);
 }
 
 /** Place in the gap that is nearest; false if it does not fit. */

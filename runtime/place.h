@@ -33,6 +33,8 @@ struct place_request {
 	uint64_t size;
 	/** The kernel's vm.mmap_min_addr. */
 	uint64_t min_addr;
+	/** Highest end of the region; 0 for no limit. */
+	uint64_t max_end_addr;
 	/** Left free below `[stack]`: its limit and its guard. */
 	uint64_t stack_room;
 };

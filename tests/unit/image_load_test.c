@@ -261,7 +261,7 @@ static void relocations_the_format_does_not_list_are_refused(void **state)
 {
 	static const uint32_t types[] = {
 		R_X86_64_NONE,     R_X86_64_PLT32,     R_X86_64_COPY,
-		R_X86_64_TPOFF64,  R_X86_64_IRELATIVE, R_X86_64_32,
+		R_X86_64_TPOFF64,  R_X86_64_IRELATIVE, R_X86_64_16,
 		R_X86_64_DTPOFF64, R_X86_64_JUMP_SLOT,
 	};
 

@@ -370,7 +370,7 @@ static void relocations_outside_the_format_are_refused(void **state)
 	}
 }
 
-static void pointer_in_a_page_of_code_is_refused(void **state)
+static void import_in_a_page_of_code_is_refused(void **state)
 {
 	static const uint8_t code[16];
 	struct parts parts;
@@ -379,8 +379,8 @@ static void pointer_in_a_page_of_code_is_refused(void **state)
 	parts_init(&parts);
 	add_piece(&parts, 0x1000, code, sizeof(code), PF_R | PF_X);
 	add_piece(&parts, 0x1800, code, sizeof(code), PF_R);
-	add_relocation(&parts, 0x1800, R_X86_64_RELATIVE, IMAGE_SYMBOL_NONE,
-	               0x1000);
+	add_import(&parts, "malloc", "", "");
+	add_relocation(&parts, 0x1800, R_X86_64_GLOB_DAT, 0, 0);
 	assert_refused(&parts, HFX_ERROR_UNSUPPORTED, "the page at 0x1000");
 }
 
@@ -818,7 +818,7 @@ int main(void)
 		cmocka_unit_test(order_of_the_lists_does_not_matter),
 		cmocka_unit_test(relocation_of_what_is_not_kept_is_refused),
 		cmocka_unit_test(relocations_outside_the_format_are_refused),
-		cmocka_unit_test(pointer_in_a_page_of_code_is_refused),
+		cmocka_unit_test(import_in_a_page_of_code_is_refused),
 		cmocka_unit_test(overlapping_relocations_are_refused),
 		cmocka_unit_test(symbol_of_what_is_not_kept_is_refused),
 		cmocka_unit_test(version_without_library_is_refused),

@@ -212,6 +212,21 @@ static void random_maps_never_give_a_bad_place(void **state)
 	assert_true(num_found > 100);
 }
 
+static void a_limit_keeps_the_region_low(void **state)
+{
+	static const char fixed[] = "00400000-00500000 r-xp 0 0:0 1 /p\n";
+	struct place_request request =
+		request_for(0x400000, 0x500000, 64 * MIB);
+	uint64_t addr;
+
+	(void)state;
+	request.max_end_addr = UINT64_C(1) << 31;
+	addr = find(fixed, &request);
+	assert_true(addr && addr + request.size <= request.max_end_addr);
+	request.size = UINT64_C(1) << 31;
+	assert_int_equal(find(fixed, &request), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +239,7 @@ int main(void)
 		cmocka_unit_test(what_is_out_of_reach_is_not_taken),
 		cmocka_unit_test(
 			the_last_of_the_address_space_is_used_but_not_passed),
+		cmocka_unit_test(a_limit_keeps_the_region_low),
 		cmocka_unit_test(random_maps_never_give_a_bad_place),
 	};
 
