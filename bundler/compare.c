@@ -113,6 +113,15 @@ static struct hfx_error *differ_by_line(struct comparison *c,
 	return NULL;
 }
 
+/* No reference that is kept: its bytes say where in the function it leads. */
+static bool is_own_branch(const struct function *function,
+                          const struct reference *reference)
+{
+	return (reference->kind == REFERENCE_CALL ||
+	        reference->kind == REFERENCE_JUMP) &&
+	       reference->target - function->addr < function->size;
+}
+
 /* Whether the bytes that differ outside of references are line numbers. */
 static struct hfx_error *differ_by_lines(struct comparison *c, bool *ret)
 {
@@ -130,6 +139,7 @@ static struct hfx_error *differ_by_lines(struct comparison *c, bool *ret)
 			continue;
 		/* References are compared by what they mean. */
 		if (o.has_reference && n.has_reference &&
+		    !is_own_branch(f, &o.reference) &&
 		    same_shape(&o.reference, &n.reference) &&
 		    same_but(f->code + off, g->code + off, o.size,
 		             o.reference.field_off, o.reference.field_size))

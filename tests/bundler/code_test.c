@@ -235,6 +235,24 @@ static void only_the_order_of_a_jump_table_changed(void **state)
 	expect_not_listed(report, "main");
 }
 
+/* The function has debug information, in which a line number could differ. */
+static void only_the_target_of_a_jump_changed(void **state)
+{
+	static const char source[] = HEAD
+		"NOINLINE int work(int n)\n"
+		"{ int r; __asm__(\"movl %1, %0; cmpl $3, %0; \"\n"
+		"  \"jl \" V(\"1f\", \"2f\") \"; addl $1, %0; 1: addl $10, %0; "
+	        "\"\n"
+		"  \"2: addl $100, %0\" : \"=&r\"(r) : \"r\"(n)); return r; }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; printf(\"%d\\n\", work(argc)); return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "work", "");
+}
+
 static void computed_gotos(void **state)
 {
 	static const char source[] = HEAD
@@ -384,6 +402,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(clones_are_known_by_their_origin),
 		SANDBOX_TEST(jump_tables_of_changed_and_new_functions),
 		SANDBOX_TEST(only_the_order_of_a_jump_table_changed),
+		SANDBOX_TEST(only_the_target_of_a_jump_changed),
 		SANDBOX_TEST(computed_gotos),
 		SANDBOX_TEST(recursion_and_tail_calls),
 		SANDBOX_TEST(function_pointers_compare_equal),
