@@ -74,8 +74,9 @@ static bool collect_targets(struct entry_checker *checker)
 		if (program->relocations[i].type == R_X86_64_RELATIVE &&
 		    !add_target(checker, program->relocations[i].addend))
 			return false;
-	qsort(checker->targets, checker->num_targets, sizeof(*checker->targets),
-	      compare_addrs);
+	if (checker->num_targets)
+		qsort(checker->targets, checker->num_targets,
+		      sizeof(*checker->targets), compare_addrs);
 	return true;
 }
 

@@ -180,8 +180,9 @@ static struct hfx_error *collect(const struct program *program, enum pass pass,
 		    make_key(program, pass, i, &entry) &&
 		    !HFX_ARRAY_PUSH(entries, items, entry))
 			return hfx_error_no_memory();
-	qsort(entries->items, entries->num_items, sizeof(*entries->items),
-	      compare_entries);
+	if (entries->num_items)
+		qsort(entries->items, entries->num_items,
+		      sizeof(*entries->items), compare_entries);
 	return NULL;
 }
 

@@ -147,8 +147,9 @@ struct hfx_error *program_load_kept(struct program *program)
 		                        "%s: linked for a fixed address, and "
 		                        "its relocations are not kept; " REMEDY,
 		                        program->path);
-	qsort(program->kept, program->num_kept, sizeof(*program->kept),
-	      compare_kept);
+	if (program->num_kept)
+		qsort(program->kept, program->num_kept, sizeof(*program->kept),
+		      compare_kept);
 	program_sort_relocations(program);
 	return NULL;
 }

@@ -203,8 +203,9 @@ static struct hfx_error *load_functions(struct program *program)
 			"stripped, or its debug file with --old-debug or "
 			"--new-debug",
 			program->path);
-	qsort(program->functions, program->num_functions,
-	      sizeof(*program->functions), compare_functions);
+	if (program->num_functions)
+		qsort(program->functions, program->num_functions,
+		      sizeof(*program->functions), compare_functions);
 	for (size_t i = 0; i + 1 < program->num_functions; i++) {
 		struct function *f = &program->functions[i];
 
