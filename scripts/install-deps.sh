@@ -10,7 +10,8 @@ set -eu
 
 build='gcc g++ cmake make pkg-config libdw-dev libelf-dev libcapstone-dev
 libarchive-dev libzstd-dev libsodium-dev libjansson-dev patch'
-test="$build ninja-build libcmocka-dev binutils gdb groff-base"
+test="$build ninja-build libcmocka-dev binutils gdb groff-base
+python3-jsonschema"
 memcached='gcc make patch perl xz-utils dpkg-dev debian-archive-keyring
 libevent-dev libsasl2-dev libssl-dev'
 
