@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "html.h"
 
+#include <errno.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <sodium.h>
 
@@ -28,6 +31,13 @@ void html_section_begin(struct html_page *page, const char *id,
 void html_section_end(struct html_page *page)
 {
 	fputs("</section>\n", page->out);
+}
+
+static const char *file_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
 }
 
 static void put_digest(const char *text, char *ret)
@@ -60,7 +70,7 @@ static void put_head(struct html_page *page)
 	         "<meta name=\"generator\" content=\"hfx-bundle %s\">\n"
 	         "<title>%s - patch report</title>\n<style>",
 	         style, script, HFX_VERSION,
-	         basename(page->input->report->new_input.path));
+	         file_name(page->input->report->new_input.path));
 	fputs(html_style, page->out);
 	fputs("</style>\n</head>\n", page->out);
 }
@@ -195,6 +205,20 @@ static struct hfx_error *put_page(struct html_page *page)
 	HFX_TRY(open_sources(selection->new_program, &page->new_sources));
 	put_head(page);
 	return put_body(page);
+}
+
+struct hfx_error *html_check_path(const char *path)
+{
+	HFX_CLEANUP(hfx_free) char *copy = strdup(path);
+	struct stat status;
+
+	if (!copy)
+		return hfx_error_no_memory();
+	if (!stat(path, &status) && S_ISDIR(status.st_mode))
+		return hfx_error_os(EISDIR, "%s: cannot write the page", path);
+	if (access(dirname(copy), W_OK))
+		return hfx_error_os(errno, "%s: cannot write the page", path);
+	return NULL;
 }
 
 struct hfx_error *html_write(const char *path, const struct html_input *input)

@@ -31,6 +31,12 @@ struct html_input {
 	size_t max_code;
 };
 
+/**
+ * Whether the page could be written, as far as one can know: so that nothing
+ * else is written when it cannot.
+ */
+HFX_MUST_CHECK struct hfx_error *html_check_path(const char *path);
+
 /** Write the file whole, or not at all. */
 HFX_MUST_CHECK struct hfx_error *html_write(const char *path,
                                             const struct html_input *input);

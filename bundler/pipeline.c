@@ -62,11 +62,31 @@ static bool is_same_file(const char *a, const char *b)
 	       a_status.st_ino == b_status.st_ino;
 }
 
+static struct hfx_error *check_html_path(const struct diff_options *options)
+{
+	const char *path = options->html_path;
+	const char *const others[] = {options->old_path, options->new_path,
+	                              options->output_path};
+
+	if (!path)
+		return NULL;
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
+		if (others[i] &&
+		    (!strcmp(path, others[i]) || is_same_file(path, others[i])))
+			return hfx_error_create(
+				HFX_ERROR_INVALID_ARGUMENT,
+				"%s: this is also OLD, NEW or the bundle; give "
+				"the page a name of its own",
+				path);
+	return html_check_path(path);
+}
+
 static struct hfx_error *load(struct diff *diff)
 {
 	const struct diff_options *options = diff->options;
 
 	begin_pass(diff, "loading");
+	HFX_TRY(check_html_path(options));
 	if (!options->all && is_same_file(options->old_path, options->new_path))
 		return hfx_error_create(
 			HFX_ERROR_INVALID_ARGUMENT,
