@@ -171,6 +171,55 @@ struct hfx_error *closure_resolve_bias(struct closure *closure,
 
 /* ---- Constants without a name before an object -------------------------- */
 
+/* Plain data without a name, such as a string, that begins behind `addr`. */
+static struct hfx_error *keep_behind(struct closure *closure, uint64_t addr)
+{
+	const struct program *program = closure->new_program;
+	uint64_t limit = addr + PLACE_MAX_BIAS + 1;
+	uint64_t next = program_landmark_after(program, addr, limit);
+	struct place place = place_at(program, next);
+
+	if (next == limit || place.kind != PLACE_ANONYMOUS ||
+	    !place_is_constant(&place))
+		return NULL;
+	uint64_t size = anonymous_size(program, next);
+	size_t i = program_relocation_from(program, next);
+	if (i < program->num_relocations &&
+	    program->relocations[i].addr - next < size)
+		return NULL;
+	return closure_keep(closure, next, size, PF_R);
+}
+
+/*
+ * `place` is inside a named constant, which OLD has, and a constant without a
+ * name follows. Unless that is the same behind OLD's, both go into the image.
+ */
+static struct hfx_error *keep_followed(struct closure *closure,
+                                       const struct place *place)
+{
+	uint64_t limit = place->addr + PLACE_MAX_BIAS + 1;
+	uint64_t next = program_landmark_after(closure->new_program,
+	                                       place->addr, limit);
+	struct place behind = place_at(closure->new_program, next);
+	const struct symbol *symbol = place->symbol;
+	bool same = false;
+
+	if (next == limit || behind.kind != PLACE_ANONYMOUS ||
+	    behind.section != place->section)
+		return NULL;
+	if (symbol->peer != NO_INDEX)
+		HFX_TRY(comparison_of_data(
+			closure->comparison,
+			closure->old_program->symbols[symbol->peer].addr +
+				(next - symbol->addr),
+			next, anonymous_size(closure->new_program, next),
+			&same));
+	if (same)
+		return NULL;
+	HFX_TRY(closure_keep(closure, symbol->addr, symbol->size, PF_R));
+	return keep_behind(closure, place->addr);
+}
+
 /* A loop from `addr` into the object must stay in one copy of it. */
 static bool refers_into(const struct function *function,
                         const struct symbol *object)
@@ -184,6 +233,11 @@ static struct hfx_error *keep_biased(struct closure *closure, uint64_t addr)
 	const struct symbol *object = counted_object(program, addr);
 	struct place place = place_at(program, addr);
 
+	if (place.kind == PLACE_ANONYMOUS && place_is_constant(&place))
+		HFX_TRY(keep_behind(closure, addr));
+	if (place.kind == PLACE_OBJECT && place.off &&
+	    place_is_constant(&place))
+		HFX_TRY(keep_followed(closure, &place));
 	if (!object || !place_is_constant(&place) ||
 	    jump_table_length(program, closure->function, addr) ||
 	    relative_table_length(program, addr) ||

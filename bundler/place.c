@@ -5,8 +5,6 @@
 
 /* Gap that alignment may leave between an object and the next. */
 #define MAX_PADDING 64
-/* Elements from which code may count that does not begin with the first. */
-#define MAX_BIAS 64
 
 static struct place place_in_code(const struct program *program,
                                   struct place place)
@@ -104,7 +102,7 @@ const struct symbol *place_object_starting_after(const struct program *program,
 {
 	const struct symbol *symbol = program_object_after(program, addr);
 
-	return symbol && symbol->addr - addr <= MAX_BIAS ? symbol : NULL;
+	return symbol && symbol->addr - addr <= PLACE_MAX_BIAS ? symbol : NULL;
 }
 
 /* Tables of pointers for the dynamic linker alone. */

@@ -12,6 +12,9 @@
 
 #include "model.h"
 
+/** How far before an object code may count from, in bytes. */
+#define PLACE_MAX_BIAS 64
+
 enum place_kind {
 	/** Nothing is known to be there. */
 	PLACE_NONE,

@@ -338,6 +338,33 @@ static void tables_that_are_counted_from_one(void **state)
 	expect_behaves_as_new("clang -O2", source);
 }
 
+static void strings_that_are_counted_from_one(void **state)
+{
+	static const char source[] =
+		HEAD "char text[4];\n"
+		     "NOINLINE void first(int n)\n"
+		     "{ if (n) puts(V(FIRST, SECOND)); }\n"
+		     "NOINLINE int order(const char *a, int step)\n"
+		     "{ const char *most = \"922337203685477580\"; int c = 0;\n"
+		     "  for (int i = 0; c == 0 && i < 18; i++)\n"
+		     "    c = (a[i * step] - most[i]) * 10;\n"
+		     "  return c + V(1, 2); }\n"
+		     "int main(int argc, char **argv)\n"
+		     "{ (void)argv; first(argc - 1); printf(\"%d\\n\", "
+	             "order(text, 1));\n"
+		     "  printf(\"%d\\n\", order(\"922337203685477580\", 1));\n"
+		     "  printf(\"%d\\n\", order(\"9123\", 1)); return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2 -fno-toplevel-reorder"
+	                      " -DFIRST='\"x\"' -DSECOND='\"longer\"'",
+	                      source);
+	/* Without a string before: behind the last byte of _IO_stdin_used. */
+	expect_behaves_as_new("-O2 -fno-toplevel-reorder"
+	                      " -DFIRST='\"x\"' -DSECOND=text",
+	                      source);
+}
+
 static void padding_before_a_variable_is_no_difference(void **state)
 {
 	static const char source[] = HEAD
@@ -371,6 +398,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(a_writable_table_in_the_middle_of_data),
 		SANDBOX_TEST(references_before_and_behind_an_object),
 		SANDBOX_TEST(tables_that_are_counted_from_one),
+		SANDBOX_TEST(strings_that_are_counted_from_one),
 		SANDBOX_TEST(padding_before_a_variable_is_no_difference),
 	};
 
