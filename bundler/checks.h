@@ -7,7 +7,6 @@
 #ifndef HFX_BUNDLER_CHECKS_H
 #define HFX_BUNDLER_CHECKS_H
 
-#include "compare.h"
 #include "error.h"
 #include "model.h"
 
@@ -20,23 +19,16 @@ struct warnings {
 
 void warnings_deinit(struct warnings *warnings);
 
+HFX_MUST_CHECK HFX_PRINTF(2, 3) struct hfx_error *warnings_add(
+	struct warnings *warnings, const char *format, ...);
+
 /** Builds by different compilers, missing DWARF, an OLD newer than NEW. */
 HFX_MUST_CHECK struct hfx_error *check_inputs(const struct program *old_program,
                                               const struct program *new_program,
                                               struct warnings *warnings);
 
-/** Initial values of live variables that changed: the process keeps its own. */
-HFX_MUST_CHECK struct hfx_error *check_initial_values(
-	struct comparison *comparison, const struct program *old_program,
-	const struct program *new_program, struct warnings *warnings);
-
 /** Functions that differ in the date or folder of the build only. */
 HFX_MUST_CHECK struct hfx_error *
 check_build_texts(const struct program *new_program, struct warnings *warnings);
-
-/** Structures whose layout changed, as the selected functions see them. */
-HFX_MUST_CHECK struct hfx_error *check_types(const struct program *old_program,
-                                             const struct program *new_program,
-                                             struct warnings *warnings);
 
 #endif /* HFX_BUNDLER_CHECKS_H */

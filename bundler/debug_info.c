@@ -305,8 +305,8 @@ struct hfx_error *debug_info_is_of_line(struct debug_info *debug, uint64_t addr,
 		line_at(&unit->die, addr, &number);
 	is_of_line = number > 0 && (uint64_t)number == line;
 	HFX_TRY(debug_subprogram_at(debug, addr, &function, &found));
-	while (found && !is_of_line && inner_at(&function.die, addr,
-	                                        &function.die))
+	while (found && !is_of_line &&
+	       inner_at(&function.die, addr, &function.die))
 		if (dwarf_tag(&function.die) == DW_TAG_inlined_subroutine)
 			is_of_line = is_called_in(&function.die, line);
 	*ret = is_of_line;

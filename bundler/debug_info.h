@@ -124,19 +124,41 @@ debug_info_unit_at(struct debug_info *debug, uint64_t addr, bool is_variable,
 HFX_MUST_CHECK struct hfx_error *
 debug_info_variable_scope(struct debug_info *debug, uint64_t addr, char **ret);
 
-/** A structure, class or union that two builds have with different layout. */
+/** Where objects of a type live, as far as DWARF shows. */
+enum debug_storage {
+	/** Only in frames of the functions that were given. */
+	DEBUG_STORAGE_STACK,
+	/** Functions that were not given have it, too. */
+	DEBUG_STORAGE_OTHERS,
+	/** Somewhere a pointer to it is stored or passed. */
+	DEBUG_STORAGE_HEAP,
+	/** In variables with static storage. */
+	DEBUG_STORAGE_GLOBAL,
+};
+
+/** A type that two builds have, and that differs. */
 struct debug_type_change {
-	/** "struct mcp_parser_s". Owned. */
+	/** "struct mcp_parser_s", "enum state", in C++ "Game::Player". Owned. */
 	char *name;
 	uint64_t old_size;
 	uint64_t new_size;
 	/**
-	 * First member that differs (`member "tokens" at offset 8 -> 16`,
-	 * `member "next" added at offset 24`), or "". Owned.
+	 * First difference (`member "tokens" at offset 8 -> 16`, `member "next"
+	 * added at offset 24`, `value RED 1 -> 2`), or "". Owned.
 	 */
 	char *member;
 	/** "file:line" of the declaration in NEW. Owned. */
 	char *source;
+	/** Name for comparisons with DWARF: tag or, without one, typedef. */
+	char *key;
+	bool is_typedef;
+	/** Indices of the given functions that have it. */
+	uint32_t *users;
+	size_t num_users;
+	size_t cap_users;
+	enum debug_storage storage;
+	/** What shows `storage`: `variable conns`, or "". Owned. */
+	char *holder;
 };
 
 struct debug_type_changes {
@@ -147,19 +169,53 @@ struct debug_type_changes {
 
 void debug_type_changes_deinit(struct debug_type_changes *changes);
 
+/** A function of NEW that goes live, and what it takes the place of. */
+struct debug_function_pair {
+	/** 0 if only NEW has it. */
+	uint64_t old_addr;
+	uint64_t new_addr;
+	/** Code that is not replaced may call it with pointers of its own. */
+	bool is_exposed;
+	/** Addresses of NEW's variables that it refers to. Borrowed. */
+	const uint64_t *variables;
+	size_t num_variables;
+};
+
 /**
- * Compare the layout of the named structure types that the units of the given
- * functions declare: byte size, members' names, offsets, sizes and bit-fields.
- * Each type is reported once. A structure without a name goes by its typedef;
- * one without either belongs to the structure around it.
- *
- * @param[in] old_addrs Addresses of functions in OLD.
- * @param[in] new_addrs Their counterparts in NEW, as many.
+ * Compare the types that the units of the given functions declare: structures,
+ * unions and classes with size, alignment, members, bit-fields, bases and
+ * virtual functions; enumerations with the values that both have. Each type is
+ * told once. One without a name goes by its typedef; one without either belongs
+ * to what is around it.
  */
 HFX_MUST_CHECK struct hfx_error *
 debug_info_compare_types(struct debug_info *old_debug,
 			 struct debug_info *new_debug,
-			 const uint64_t *old_addrs, const uint64_t *new_addrs,
+			 const struct debug_function_pair *functions,
 			 size_t count, struct debug_type_changes *ret);
+
+/**
+ * Whether two functions are called alike: parameters, result, varargs, calling
+ * convention. Where DWARF has one of them not, they count as alike.
+ */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_same_call(struct debug_info *old_debug, struct debug_info *new_debug,
+		     uint64_t old_addr, uint64_t new_addr, bool *ret);
+
+/**
+ * Whether two variables have the same type. Where DWARF has one of them not,
+ * they count as the same.
+ *
+ * @param[out] old_type_ret,new_type_ret Types as text, owned; `NULL` when same.
+ */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_same_variable(struct debug_info *old_debug,
+			 struct debug_info *new_debug, uint64_t old_addr,
+			 uint64_t new_addr, bool *ret, char **old_type_ret,
+			 char **new_type_ret);
+
+/** "file:line" of the variable at @p addr, owned; "" if unknown. */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_variable_source(struct debug_info *debug, uint64_t addr, char **ret);
 
 #endif /* HFX_BUNDLER_DEBUG_INFO_H */

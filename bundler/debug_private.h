@@ -279,6 +279,88 @@ HFX_MUST_CHECK struct hfx_error *debug_members_list(struct debug_info *debug,
                                                     Dwarf_Die *type,
                                                     struct debug_members *ret);
 
+/** Two builds that are compared. */
+struct debug_pair {
+	struct debug_info *old_debug;
+	struct debug_info *new_debug;
+	unsigned num_steps;
+};
+
+/**
+ * Whether the DW_AT_types of two entries are the same for who reads or passes
+ * a value: behind typedefs and qualifiers but _Atomic, integers of one size
+ * being the same whatever their sign, `void *` the same as every pointer, and
+ * named structures by their names.
+ */
+HFX_MUST_CHECK struct hfx_error *debug_types_equal(struct debug_pair *pair,
+                                                   Dwarf_Die *old_die,
+                                                   Dwarf_Die *new_die,
+                                                   bool *ret);
+
+/** Whether two functions are called alike: result, parameters, convention. */
+HFX_MUST_CHECK struct hfx_error *
+debug_functions_equal(struct debug_pair *pair,
+                      struct debug_subprogram *old_function,
+                      struct debug_subprogram *new_function, bool *ret);
+
+/** A type, or what is declared with its DW_AT_type, as C text. Owned. */
+HFX_MUST_CHECK struct hfx_error *
+debug_declared_type(struct debug_info *debug, Dwarf_Die *die, char **ret);
+
+/** A structure, union or enumeration, and what it is called. */
+struct debug_named_type {
+	/** With keyword in C, qualified in C++; owned. */
+	char *name;
+	Dwarf_Die die;
+	/** What declares the name: the type, or the typedef that names it. */
+	Dwarf_Die declaration;
+};
+
+/** The types of a unit and of all that it imports. */
+struct debug_type_table {
+	struct debug_info *debug;
+	bool is_c;
+	/** By name. */
+	struct debug_named_type *items;
+	size_t num_items;
+	size_t cap_items;
+	/** Units seen, which is also the list of those still to read. */
+	struct debug_unit **units;
+	size_t num_units;
+	size_t cap_units;
+};
+
+/** @param[in,out] table Zero but for `debug`. */
+HFX_MUST_CHECK struct hfx_error *
+debug_type_table_fill(struct debug_type_table *table, struct debug_unit *unit);
+
+void debug_type_table_deinit(struct debug_type_table *table);
+
+/**
+ * Say in which way two types of one name differ.
+ *
+ * @param[out] ret Owned text; `NULL` when they do not.
+ */
+HFX_MUST_CHECK struct hfx_error *debug_types_differ(struct debug_pair *pair,
+                                                    Dwarf_Die *old_type,
+                                                    Dwarf_Die *new_type,
+                                                    char **ret);
+
+/** The same for enumerations, and for virtual functions of classes. */
+HFX_MUST_CHECK struct hfx_error *debug_enums_differ(struct debug_pair *pair,
+                                                    Dwarf_Die *old_type,
+                                                    Dwarf_Die *new_type,
+                                                    char **ret);
+HFX_MUST_CHECK struct hfx_error *debug_virtuals_differ(Dwarf_Die *old_type,
+                                                       Dwarf_Die *new_type,
+                                                       char **ret);
+
+/** Fill in who uses the types that changed, and where their objects are. */
+HFX_MUST_CHECK struct hfx_error *
+debug_types_find_uses(struct debug_pair *pair,
+                      const struct debug_function_pair *functions, size_t count,
+                      struct debug_type_changes *changes);
+
 /** The fields `name` and `signature` of a function. Owned. */
 HFX_MUST_CHECK struct hfx_error *
 debug_signature(struct debug_info *debug, struct debug_subprogram *function,

@@ -357,6 +357,21 @@ static struct hfx_error *declare(struct printer *printer, Dwarf_Die *die,
 	return NULL;
 }
 
+struct hfx_error *debug_declared_type(struct debug_info *debug, Dwarf_Die *die,
+                                      char **ret)
+{
+	HFX_CLEANUP(hfx_free) char *text = NULL;
+	struct printer printer = {.debug = debug};
+	struct debug_unit *unit;
+
+	HFX_TRY(debug_unit_of(debug, die->cu, &unit));
+	printer.is_c = unit->is_c;
+	HFX_TRY(debug_text_set(&text, "%s", ""));
+	HFX_TRY(declare(&printer, die, &text));
+	*ret = HFX_TAKE(text);
+	return NULL;
+}
+
 /** Append one parameter, named if it has a name. */
 static struct hfx_error *add_parameter(struct printer *printer,
                                        Dwarf_Die *parameter, char **list)

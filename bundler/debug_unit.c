@@ -264,6 +264,7 @@ static struct hfx_error *add_die(struct walk *walk, Dwarf_Die *die)
 	case DW_TAG_structure_type:
 	case DW_TAG_class_type:
 	case DW_TAG_union_type:
+	case DW_TAG_enumeration_type:
 	case DW_TAG_typedef:
 		return add_type(walk, die);
 	case DW_TAG_imported_unit:

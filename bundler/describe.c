@@ -200,13 +200,16 @@ static struct hfx_error *add_refusals(const struct selection *selection,
 		const struct refusal *refusal = &refusals->items[i];
 		struct report_refusal entry = {0};
 
-		HFX_TRY(source_of(selection->new_program, refusal->function,
-		                  &entry.source));
+		if (refusal->source)
+			entry.source = strdup(refusal->source);
+		else
+			HFX_TRY(source_of(selection->new_program,
+			                  refusal->function, &entry.source));
 		entry.subject = strdup(refusal->subject);
 		entry.reason = strdup(refusal->reason);
 		entry.remedy = strdup(refusal->remedy);
-		if (!entry.subject || !entry.reason || !entry.remedy ||
-		    !HFX_ARRAY_PUSH(report, refusals, entry)) {
+		if (!entry.subject || !entry.source || !entry.reason ||
+		    !entry.remedy || !HFX_ARRAY_PUSH(report, refusals, entry)) {
 			free(entry.subject);
 			free(entry.source);
 			free(entry.reason);
@@ -275,6 +278,28 @@ static struct hfx_error *add_warnings(const struct warnings *warnings,
 	return NULL;
 }
 
+static struct hfx_error *add_accepted(const struct acceptances *accepted,
+                                      struct report *report)
+{
+	for (size_t i = 0; i < accepted->num_types; i++) {
+		char *copy = strdup(accepted->types[i]);
+
+		if (!copy || !HFX_ARRAY_PUSH(report, accepted_types, copy)) {
+			free(copy);
+			return hfx_error_no_memory();
+		}
+	}
+	for (size_t i = 0; i < accepted->num_data; i++) {
+		char *copy = strdup(accepted->data[i]);
+
+		if (!copy || !HFX_ARRAY_PUSH(report, accepted_data, copy)) {
+			free(copy);
+			return hfx_error_no_memory();
+		}
+	}
+	return NULL;
+}
+
 static void count(const struct selection *selection, struct report *report)
 {
 	const struct program *old = selection->old_program;
@@ -307,6 +332,7 @@ static struct hfx_error *describe_inputs(const struct selection *selection,
 
 struct hfx_error *describe_report(const struct selection *selection,
                                   const struct warnings *warnings,
+                                  const struct acceptances *accepted,
                                   struct report *ret)
 {
 	HFX_TRY(describe_inputs(selection, ret));
@@ -314,6 +340,7 @@ struct hfx_error *describe_report(const struct selection *selection,
 	HFX_TRY(add_refusals(selection, ret));
 	HFX_TRY(add_skips(selection, ret));
 	HFX_TRY(add_warnings(warnings, ret));
+	HFX_TRY(add_accepted(accepted, ret));
 	count(selection, ret);
 	return NULL;
 }

@@ -7,6 +7,7 @@
 #ifndef HFX_BUNDLER_DESCRIBE_H
 #define HFX_BUNDLER_DESCRIBE_H
 
+#include "acceptance.h"
 #include "checks.h"
 #include "error.h"
 #include "manifest.h"
@@ -16,7 +17,8 @@
 /** Fill the report, all but the bundle. */
 HFX_MUST_CHECK struct hfx_error *
 describe_report(const struct selection *selection,
-                const struct warnings *warnings, struct report *ret);
+                const struct warnings *warnings,
+                const struct acceptances *accepted, struct report *ret);
 
 /**
  * Make the manifest of the bundle, all but the image's size and digest.

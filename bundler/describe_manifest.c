@@ -162,6 +162,31 @@ static struct hfx_error *describe_warnings(const struct report *report,
 	return NULL;
 }
 
+static struct hfx_error *copy_names(char *const *names, size_t count,
+                                    char ***names_ret, size_t *count_ret)
+{
+	*names_ret = calloc(count + 1, sizeof(**names_ret));
+	if (!*names_ret)
+		return hfx_error_no_memory();
+	for (size_t i = 0; i < count; i++) {
+		(*names_ret)[i] = strdup(names[i]);
+		++*count_ret;
+		if (!(*names_ret)[i])
+			return hfx_error_no_memory();
+	}
+	return NULL;
+}
+
+static struct hfx_error *describe_accepted(const struct report *report,
+                                           struct manifest_module *module)
+{
+	HFX_TRY(copy_names(report->accepted_types, report->num_accepted_types,
+	                   &module->accepted_types,
+	                   &module->num_accepted_types));
+	return copy_names(report->accepted_data, report->num_accepted_data,
+	                  &module->accepted_data, &module->num_accepted_data);
+}
+
 static const char *file_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -182,6 +207,7 @@ static struct hfx_error *describe_module(const struct selection *selection,
 	HFX_TRY(describe_functions(selection, report, module));
 	HFX_TRY(describe_imports(selection, module));
 	HFX_TRY(describe_objects(selection, module));
+	HFX_TRY(describe_accepted(report, module));
 	return describe_warnings(report, module);
 }
 

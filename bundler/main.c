@@ -21,7 +21,9 @@ enum exit_code {
 };
 
 enum {
-	OPTION_ALL = 256,
+	OPTION_ACCEPT_DATA = 256,
+	OPTION_ACCEPT_TYPE,
+	OPTION_ALL,
 	OPTION_COLOR,
 	OPTION_DESCRIPTION,
 	OPTION_HTML,
@@ -53,6 +55,11 @@ static const char diff_help_text[] =
 	"      --all               select every function that can be patched\n"
 	"      --only PATTERN      only functions whose name matches (repeat)\n"
 	"      --skip PATTERN      no functions whose name matches (repeat)\n"
+	"      --accept-type PATTERN  patch although this type changed\n"
+	"                          (repeat)\n"
+	"      --accept-data PATTERN  patch although this variable has "
+	"another\n"
+	"                          initial value or type (repeat)\n"
 	"      --name NAME         name of the patch (default: from FILE)\n"
 	"      --version TEXT      version of the patch\n"
 	"      --description TEXT  what it is for\n"
@@ -126,6 +133,8 @@ static bool use_color(enum when when)
 }
 
 static const struct option diff_long_options[] = {
+	{"accept-data", required_argument, NULL, OPTION_ACCEPT_DATA},
+	{"accept-type", required_argument, NULL, OPTION_ACCEPT_TYPE},
 	{"all", no_argument, NULL, OPTION_ALL},
 	{"color", required_argument, NULL, OPTION_COLOR},
 	{"description", required_argument, NULL, OPTION_DESCRIPTION},
@@ -166,6 +175,10 @@ static int take_option(struct diff_command *command, int option)
 	case 'v':
 		command->detail = REPORT_VERBOSE;
 		return EXIT_DONE;
+	case OPTION_ACCEPT_DATA:
+		return add_pattern(&options->accept_data, optarg);
+	case OPTION_ACCEPT_TYPE:
+		return add_pattern(&options->accept_type, optarg);
 	case OPTION_ALL:
 		options->all = true;
 		return EXIT_DONE;
@@ -271,6 +284,8 @@ static int command_diff(int argc, char **argv)
 out:
 	free(command.options.only.items);
 	free(command.options.skip.items);
+	free(command.options.accept_type.items);
+	free(command.options.accept_data.items);
 	return code;
 }
 

@@ -97,6 +97,14 @@ static void show_heading(FILE *out, const char *text, size_t count)
 		fprintf(out, "  %s\n", text);
 }
 
+static void show_accepted(FILE *out, const char *what, char *const *names,
+                          size_t count)
+{
+	show_heading(out, what, count);
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, "    %s\n", names[i]);
+}
+
 static void show_module(FILE *out, const struct manifest_module *module)
 {
 	fprintf(out, "module %s\n", module->name);
@@ -113,6 +121,10 @@ static void show_module(FILE *out, const struct manifest_module *module)
 	show_heading(out, "new objects", module->num_objects);
 	for (size_t i = 0; i < module->num_objects; i++)
 		show_object(out, &module->objects[i]);
+	show_accepted(out, "accepted types", module->accepted_types,
+	              module->num_accepted_types);
+	show_accepted(out, "accepted data", module->accepted_data,
+	              module->num_accepted_data);
 	show_heading(out, "warnings", module->num_warnings);
 	for (size_t i = 0; i < module->num_warnings; i++)
 		fprintf(out, "    %s\n", module->warnings[i]);

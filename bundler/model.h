@@ -179,6 +179,8 @@ struct function {
 	 * folded into one here and not there.
 	 */
 	bool is_shared;
+	/** Other modules can call it: it is in .dynsym. */
+	bool is_exported;
 	/** Whether it uses %fs for anything but the stack protector. */
 	bool uses_tls;
 	/** The function that this is a cold part of, or NO_INDEX. */

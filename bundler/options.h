@@ -35,6 +35,9 @@ struct diff_options {
 	bool all;
 	struct patterns only;
 	struct patterns skip;
+	/** Types and variables that may change although they live. */
+	struct patterns accept_type;
+	struct patterns accept_data;
 	bool show_progress;
 };
 

@@ -8,7 +8,7 @@
  *   compare    a verdict for each function, with a reason
  *   select     the functions to patch, whether they may be, and what they
  *              bring with them
- *   check      warnings
+ *   check      types and data that live, and warnings
  *   describe   report and manifest
  *   write      image and bundle
  */
@@ -22,6 +22,7 @@
 #include "checks.h"
 #include "closure.h"
 #include "compare.h"
+#include "data_check.h"
 #include "describe.h"
 #include "html.h"
 #include "image_writer.h"
@@ -30,6 +31,7 @@
 #include "progress.h"
 #include "scan.h"
 #include "selection.h"
+#include "type_check.h"
 #include "unwind_table.h"
 
 #define NUM_PASSES 8
@@ -44,6 +46,7 @@ struct diff {
 	struct unwind_table *unwind;
 	struct selection selection;
 	struct warnings warnings;
+	struct acceptances accepted;
 	struct progress progress;
 	unsigned int num_done;
 };
@@ -161,11 +164,12 @@ static struct hfx_error *check(struct diff *diff)
 	begin_pass(diff, "checking");
 	HFX_TRY(check_inputs(diff->old_program, diff->new_program,
 	                     &diff->warnings));
-	HFX_TRY(check_initial_values(diff->comparison, diff->old_program,
-	                             diff->new_program, &diff->warnings));
 	HFX_TRY(check_build_texts(diff->new_program, &diff->warnings));
-	return check_types(diff->old_program, diff->new_program,
-	                   &diff->warnings);
+	HFX_TRY(type_check_run(&diff->selection, &diff->accepted,
+	                       &diff->warnings));
+	HFX_TRY(data_check_run(&diff->selection, &diff->accepted,
+	                       &diff->warnings));
+	return surplus_check_run(&diff->selection, &diff->warnings);
 }
 
 static int compare_relocations(const void *a, const void *b)
@@ -241,7 +245,8 @@ static struct hfx_error *conclude(struct diff *diff, struct report *report,
                                   enum diff_outcome *outcome_ret)
 {
 	begin_pass(diff, "describing");
-	HFX_TRY(describe_report(&diff->selection, &diff->warnings, report));
+	HFX_TRY(describe_report(&diff->selection, &diff->warnings,
+	                        &diff->accepted, report));
 	if (report->num_refusals) {
 		*outcome_ret = DIFF_REFUSED;
 		return NULL;
@@ -304,6 +309,7 @@ struct hfx_error *diff_run(const struct diff_options *options,
 	if (is_selected)
 		selection_deinit(&diff.selection);
 	warnings_deinit(&diff.warnings);
+	acceptances_deinit(&diff.accepted);
 	unwind_table_destroy(diff.unwind);
 	comparison_destroy(diff.comparison);
 	decoder_destroy(diff.decoder);

@@ -81,6 +81,23 @@ static struct hfx_error *read_needed_versions(struct program *program,
 	return NULL;
 }
 
+/* What other modules can call. */
+static void note_exports(struct program *program,
+                         const struct dynamic_symbols *symbols)
+{
+	GElf_Sym sym;
+
+	for (size_t i = 1; i < symbols->count; i++) {
+		if (!gelf_getsym(symbols->data, i, &sym) ||
+		    sym.st_shndx == SHN_UNDEF || !sym.st_value)
+			continue;
+		struct function *function =
+			program_function_at(program, sym.st_value);
+		if (function && function->addr == sym.st_value)
+			function->is_exported = true;
+	}
+}
+
 static struct hfx_error *read_dynamic_symbols(struct program *program,
                                               struct dynamic_symbols *ret)
 {
@@ -95,6 +112,7 @@ static struct hfx_error *read_dynamic_symbols(struct program *program,
 		return elf_file_error(program->elf, ".dynsym");
 	ret->count = shdr.sh_size / shdr.sh_entsize;
 	ret->strings = shdr.sh_link;
+	note_exports(program, ret);
 	scn = elf_find_section(elf, SHT_GNU_versym, NULL, &shdr);
 	ret->versions.indexes = scn ? elf_getdata(scn, NULL) : NULL;
 	return read_needed_versions(program, &ret->versions);

@@ -11,6 +11,7 @@
 static void refusal_deinit(struct refusal *refusal)
 {
 	free(refusal->subject);
+	free(refusal->source);
 	free(refusal->reason);
 }
 
@@ -28,6 +29,24 @@ static bool is_there(const struct refusals *refusals,
 	return false;
 }
 
+/* Takes what @p refusal owns. */
+static struct hfx_error *add(struct refusals *refusals, struct refusal *refusal)
+{
+	struct hfx_error *err = NULL;
+
+	if (refusal->reason && refusal->subject) {
+		if (!is_there(refusals, refusal) &&
+		    HFX_ARRAY_PUSH(refusals, items, *refusal))
+			return NULL;
+		if (!is_there(refusals, refusal))
+			err = hfx_error_no_memory();
+	} else {
+		err = hfx_error_no_memory();
+	}
+	refusal_deinit(refusal);
+	return err;
+}
+
 struct hfx_error *refusals_add(struct refusals *refusals, uint32_t function,
                                const char *subject, const char *remedy,
                                const char *format, ...)
@@ -36,24 +55,27 @@ struct hfx_error *refusals_add(struct refusals *refusals, uint32_t function,
 	va_list args;
 
 	va_start(args, format);
-	int length = vasprintf(&refusal.reason, format, args);
-	va_end(args);
-	if (length < 0)
+	if (vasprintf(&refusal.reason, format, args) < 0)
 		refusal.reason = NULL;
+	va_end(args);
 	refusal.subject = strdup(subject);
-	if (!refusal.reason || !refusal.subject) {
-		refusal_deinit(&refusal);
-		return hfx_error_no_memory();
-	}
-	if (is_there(refusals, &refusal)) {
-		refusal_deinit(&refusal);
-		return NULL;
-	}
-	if (!HFX_ARRAY_PUSH(refusals, items, refusal)) {
-		refusal_deinit(&refusal);
-		return hfx_error_no_memory();
-	}
-	return NULL;
+	return add(refusals, &refusal);
+}
+
+struct hfx_error *refusals_add_at(struct refusals *refusals, const char *source,
+                                  const char *subject, const char *remedy,
+                                  const char *format, ...)
+{
+	struct refusal refusal = {.function = UINT32_MAX, .remedy = remedy};
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&refusal.reason, format, args) < 0)
+		refusal.reason = NULL;
+	va_end(args);
+	refusal.subject = strdup(subject);
+	refusal.source = strdup(source ? source : "");
+	return add(refusals, &refusal);
 }
 
 void refusals_deinit(struct refusals *refusals)

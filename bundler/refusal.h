@@ -17,6 +17,8 @@ struct refusal {
 	uint32_t function;
 	/** Function or object, as text. Owned. */
 	char *subject;
+	/** "file:line", owned; `NULL`: that of the function. */
+	char *source;
 	/** One line. Owned. */
 	char *reason;
 	/** What the user can do; a constant string. */
@@ -32,6 +34,11 @@ struct refusals {
 /** Add one, unless the same is there already. */
 HFX_MUST_CHECK HFX_PRINTF(5, 6) struct hfx_error *refusals_add(
 	struct refusals *refusals, uint32_t function, const char *subject,
+	const char *remedy, const char *format, ...);
+
+/** Add one that is about no function but something at @p source. */
+HFX_MUST_CHECK HFX_PRINTF(5, 6) struct hfx_error *refusals_add_at(
+	struct refusals *refusals, const char *source, const char *subject,
 	const char *remedy, const char *format, ...);
 
 void refusals_deinit(struct refusals *refusals);

@@ -59,6 +59,12 @@ void report_deinit(struct report *report)
 		free(report->warnings[i]);
 	for (size_t i = 0; i < report->num_skips; i++)
 		skip_deinit(&report->skips[i]);
+	for (size_t i = 0; i < report->num_accepted_types; i++)
+		free(report->accepted_types[i]);
+	for (size_t i = 0; i < report->num_accepted_data; i++)
+		free(report->accepted_data[i]);
+	free(report->accepted_types);
+	free(report->accepted_data);
 	free(report->functions);
 	free(report->refusals);
 	free(report->warnings);

@@ -106,6 +106,13 @@ struct report {
 	char **warnings;
 	size_t num_warnings;
 	size_t cap_warnings;
+	/** Types and variables that changed and that the user accepted. */
+	char **accepted_types;
+	size_t num_accepted_types;
+	size_t cap_accepted_types;
+	char **accepted_data;
+	size_t num_accepted_data;
+	size_t cap_accepted_data;
 	struct report_skip *skips;
 	size_t num_skips;
 	size_t cap_skips;

@@ -132,7 +132,7 @@ static json_t *refusal_value(const void *item)
 		string(refusal->reason), "remedy", string(refusal->remedy));
 }
 
-static json_t *warning_value(const void *item)
+static json_t *text_value(const void *item)
 {
 	return string(*(char *const *)item);
 }
@@ -164,16 +164,25 @@ static json_t *list(const void *items, size_t count, size_t item_size,
 	list((report)->items, (report)->num_##items, sizeof(*(report)->items), \
 	     value_of)
 
+static json_t *accepted(const struct report *report)
+{
+	return json_pack("{s:o, s:o}", "types",
+	                 LIST(report, accepted_types, text_value), "data",
+	                 LIST(report, accepted_data, text_value));
+}
+
 static json_t *document(const struct report *report)
 {
 	return json_pack(
-		"{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "report",
+		"{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"report",
 		REPORT_FORMAT, "generator", "hfx-bundle " HFX_VERSION, "old",
 		input(&report->old_input), "new", input(&report->new_input),
 		"bundle", bundle(report), "totals", totals(&report->totals),
 		"functions", LIST(report, functions, function_value),
 		"refusals", LIST(report, refusals, refusal_value), "warnings",
-		LIST(report, warnings, warning_value), "skipped",
+		LIST(report, warnings, text_value), "accepted",
+		accepted(report), "skipped",
 		LIST(report, skips, skip_value));
 }
 

@@ -9,6 +9,7 @@
 #include <elf.h>
 
 #include "array.h"
+#include "call_check.h"
 #include "debug_info.h"
 #include "place.h"
 
@@ -222,6 +223,18 @@ static struct hfx_error *check_constructors(struct selection *selection)
 	return NULL;
 }
 
+static struct hfx_error *check_calls(struct selection *selection)
+{
+	const struct call_check check = {
+		.old_program = selection->old_program,
+		.new_program = selection->new_program,
+		.old_calls = selection->old_calls,
+		.refusals = &selection->closure.refusals,
+	};
+
+	return call_check_run(&check);
+}
+
 static void drop_closure(struct selection *selection)
 {
 	if (selection->has_closure)
@@ -239,6 +252,7 @@ static struct hfx_error *run_once(struct selection *selection)
 	selection->has_closure = true;
 	HFX_TRY(check_entries(selection));
 	HFX_TRY(closure_run(&selection->closure));
+	HFX_TRY(check_calls(selection));
 	return selection->options->all ? NULL : check_constructors(selection);
 }
 
@@ -294,6 +308,7 @@ selection_init(struct selection *selection, const struct diff_options *options,
 	};
 	if (!selection->exclusions)
 		return hfx_error_no_memory();
+	HFX_TRY(call_graph_create(old_program, &selection->old_calls));
 	HFX_TRY(entry_checker_create(old_program, decoder,
 	                             &selection->old_entries));
 	return entry_checker_create(new_program, decoder,
@@ -303,6 +318,7 @@ selection_init(struct selection *selection, const struct diff_options *options,
 void selection_deinit(struct selection *selection)
 {
 	drop_closure(selection);
+	call_graph_destroy(selection->old_calls);
 	entry_checker_destroy(selection->old_entries);
 	entry_checker_destroy(selection->new_entries);
 	for (size_t i = 0;

@@ -7,6 +7,7 @@
 #ifndef HFX_BUNDLER_SELECTION_H
 #define HFX_BUNDLER_SELECTION_H
 
+#include "call_graph.h"
 #include "closure.h"
 #include "compare.h"
 #include "entry.h"
@@ -23,6 +24,7 @@ struct selection {
 	const struct unwind_table *unwind;
 	struct entry_checker *old_entries;
 	struct entry_checker *new_entries;
+	struct call_graph *old_calls;
 	/** Why the user or --all leaves out each function of NEW, or `NULL`. */
 	char **exclusions;
 	/** What the functions of NEW with `is_selected` bring with them. */

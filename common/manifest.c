@@ -56,6 +56,12 @@ static void module_deinit(struct manifest_module *module)
 	for (size_t i = 0; i < module->num_warnings; i++)
 		free(module->warnings[i]);
 	free(module->warnings);
+	for (size_t i = 0; i < module->num_accepted_types; i++)
+		free(module->accepted_types[i]);
+	free(module->accepted_types);
+	for (size_t i = 0; i < module->num_accepted_data; i++)
+		free(module->accepted_data[i]);
+	free(module->accepted_data);
 }
 
 void manifest_destroy(struct manifest *manifest)

@@ -28,6 +28,7 @@
 #define MANIFEST_MAX_OBJECTS   1000000
 #define MANIFEST_MAX_STRING    65536
 #define MANIFEST_MAX_WARNINGS  100000
+#define MANIFEST_MAX_ACCEPTED  100000
 /** Nesting of JSON, and JSON values in all. */
 #define MANIFEST_MAX_DEPTH     16
 #define MANIFEST_MAX_VALUES    (4 << 20)
@@ -127,6 +128,14 @@ struct manifest_module {
 	/** What the user was warned of when the bundle was made. */
 	char **warnings;
 	size_t num_warnings;
+	/**
+	 * What changed although it lives in the process, and the user accepted
+	 * by name: types ("struct parser") and variables.
+	 */
+	char **accepted_types;
+	size_t num_accepted_types;
+	char **accepted_data;
+	size_t num_accepted_data;
 };
 
 struct manifest {

@@ -188,6 +188,30 @@ static json_t *warnings_json(struct writer *writer,
 	return array;
 }
 
+static json_t *names_json(struct writer *writer, char *const *names,
+                          size_t count)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < count; i++)
+		append(writer, array, json_string(names[i]));
+	return array;
+}
+
+static json_t *accepted_json(struct writer *writer,
+                             const struct manifest_module *module)
+{
+	json_t *object = json_object();
+
+	put(writer, object, "types",
+	    names_json(writer, module->accepted_types,
+	               module->num_accepted_types));
+	put(writer, object, "data",
+	    names_json(writer, module->accepted_data,
+	               module->num_accepted_data));
+	return object;
+}
+
 static json_t *image_json(struct writer *writer,
                           const struct manifest_module *module)
 {
@@ -216,6 +240,8 @@ static json_t *module_json(struct writer *writer,
 	put(writer, object, "objects", objects_json(writer, module));
 	set_owner(writer, module->name);
 	put(writer, object, "warnings", warnings_json(writer, module));
+	if (module->num_accepted_types || module->num_accepted_data)
+		put(writer, object, "accepted", accepted_json(writer, module));
 	return object;
 }
 

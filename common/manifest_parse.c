@@ -266,6 +266,47 @@ static struct hfx_error *get_warnings(const struct json_node *object,
 	return NULL;
 }
 
+static struct hfx_error *get_names(const struct json_node *object,
+                                   const char *key, char ***names_ret,
+                                   size_t *count_ret)
+{
+	struct json_node array;
+	size_t count;
+
+	HFX_TRY(node_get_array(object, key, MANIFEST_MAX_ACCEPTED, &array,
+	                       &count));
+	*names_ret = create_items(count, sizeof(**names_ret));
+	if (!*names_ret)
+		return hfx_error_no_memory();
+	*count_ret = count;
+	for (size_t i = 0; i < count; i++) {
+		const struct json_node node = node_element(&array, i);
+
+		HFX_TRY(node_copy_string(&node, JSON_STRING_NOT_EMPTY,
+		                         &(*names_ret)[i]));
+	}
+	return NULL;
+}
+
+/* Present when something was accepted. */
+static struct hfx_error *get_accepted(const struct json_node *object,
+                                      struct manifest_module *module)
+{
+	static const char *const members[] = {"types", "data", NULL};
+	struct json_node accepted;
+
+	if (!json_object_get(object->value, "accepted"))
+		return NULL;
+	HFX_TRY(node_get_object(object, "accepted", members, &accepted));
+	HFX_TRY(get_names(&accepted, "types", &module->accepted_types,
+	                  &module->num_accepted_types));
+	HFX_TRY(get_names(&accepted, "data", &module->accepted_data,
+	                  &module->num_accepted_data));
+	if (!module->num_accepted_types && !module->num_accepted_data)
+		return node_refuse(&accepted, "empty");
+	return NULL;
+}
+
 static struct hfx_error *get_image(const struct json_node *object,
                                    struct manifest_module *module)
 {
@@ -290,7 +331,8 @@ static struct hfx_error *parse_module(const struct json_node *node,
 {
 	static const char *const members[] = {
 		"name",    "old_build_id", "new_build_id", "image", "functions",
-		"imports", "objects",      "warnings",     NULL,
+		"imports", "objects",      "warnings",     "accepted",
+		NULL,
 	};
 
 	HFX_TRY(node_check_object(node, members));
@@ -302,6 +344,7 @@ static struct hfx_error *parse_module(const struct json_node *node,
 	HFX_TRY(get_functions(node, module));
 	HFX_TRY(get_imports(node, module));
 	HFX_TRY(get_objects(node, module));
+	HFX_TRY(get_accepted(node, module));
 	return get_warnings(node, module);
 }
 

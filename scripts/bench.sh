@@ -69,7 +69,7 @@ measure_diff()
 		old=$memcached/old/memcached
 		new=$memcached/new/memcached
 		runs=15
-		set --
+		set -- --accept-type mcp_parser_s --accept-type mcp_request_s
 	fi
 	times=$("$bin/bench_commands" $runs \
 		"$bin/hfx-bundle" diff "$@" "$old" "$new" -o "$scratch/diff.hfx" \

@@ -102,7 +102,8 @@ make_bundle()
 	fix)
 		patched=$memcached/old/memcached
 		"$build/bin/hfx-bundle" diff "$patched" \
-			"$memcached/new/memcached" -o "$work/fix.hfx"
+			"$memcached/new/memcached" -o "$work/fix.hfx" \
+			--accept-type mcp_parser_s --accept-type mcp_request_s
 		;;
 	*) die "no mode '$mode'; give self, fix or twice" ;;
 	esac

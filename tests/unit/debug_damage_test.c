@@ -90,20 +90,53 @@ static void ask_at(const char *name, const GElf_Sym *symbol, void *context)
 		outcome->addrs[outcome->num_addrs++] = symbol->st_value;
 }
 
+static void ask_pair(struct outcome *outcome, const struct build *sound,
+                     uint64_t addr)
+{
+	struct debug_info *debug = outcome->build->debug;
+	char *old_type = NULL;
+	char *new_type = NULL;
+	bool same;
+
+	is_answer(outcome,
+	          debug_info_same_call(debug, sound->debug, addr, addr, &same));
+	if (is_answer(outcome,
+	              debug_info_same_variable(debug, sound->debug, addr, addr,
+	                                       &same, &old_type, &new_type))) {
+		free(old_type);
+		free(new_type);
+	}
+}
+
 /** Ask everything of @p build, and compare its types with @p sound's. */
 static void ask_all(const struct build *build, const struct build *sound,
                     struct outcome *outcome)
 {
+	struct debug_function_pair pairs[64] = {0};
 	struct debug_type_changes changes = {0};
 
 	outcome->build = build;
 	outcome->num_addrs = 0;
 	build_visit(build, ask_at, outcome);
-	if (is_answer(outcome,
-	              debug_info_compare_types(sound->debug, build->debug,
-	                                       outcome->addrs, outcome->addrs,
-	                                       outcome->num_addrs, &changes)))
+	for (size_t i = 0; i < outcome->num_addrs; i++)
+		pairs[i] = (struct debug_function_pair){
+			.old_addr = outcome->addrs[i],
+			.new_addr = outcome->addrs[i],
+			.is_exposed = i & 1,
+			.variables = outcome->addrs,
+			.num_variables = outcome->num_addrs,
+		};
+	if (is_answer(outcome, debug_info_compare_types(
+				       sound->debug, build->debug, pairs,
+				       outcome->num_addrs, &changes)))
 		debug_type_changes_deinit(&changes);
+	/* The other way around all of the damaged one is searched. */
+	if (is_answer(outcome, debug_info_compare_types(
+				       build->debug, sound->debug, pairs,
+				       outcome->num_addrs, &changes)))
+		debug_type_changes_deinit(&changes);
+	for (size_t i = 0; i < outcome->num_addrs; i++)
+		ask_pair(outcome, sound, outcome->addrs[i]);
 }
 
 /** Place of a section in the file; size 0 when it has none. */

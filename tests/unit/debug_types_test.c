@@ -30,18 +30,17 @@ static void compare(const char *way, const char *symbol, const char *old_types,
 	struct debug_type_changes changes = {0};
 	struct build old_build = {0};
 	struct build new_build = {0};
-	uint64_t old_addrs[2];
-	uint64_t new_addrs[2];
+	struct debug_function_pair pairs[2] = {0};
 	size_t size = 0;
 
 	create(way, old_types, &old_build);
 	create(way, new_types, &new_build);
 	/* Twice the same unit, and still each type once. */
-	old_addrs[0] = old_addrs[1] = build_addr(&old_build, symbol);
-	new_addrs[0] = new_addrs[1] = build_addr(&new_build, symbol);
+	pairs[0].old_addr = build_addr(&old_build, symbol);
+	pairs[0].new_addr = build_addr(&new_build, symbol);
+	pairs[1] = pairs[0];
 	assert_null(debug_info_compare_types(old_build.debug, new_build.debug,
-	                                     old_addrs, new_addrs, 2,
-	                                     &changes));
+	                                     pairs, 2, &changes));
 	ret[0] = '\0';
 	for (size_t i = 0; i < changes.num_items; i++) {
 		const struct debug_type_change *change = &changes.items[i];
@@ -152,17 +151,15 @@ static void bit_offsets_of_dwarf_4_and_5_agree(void **state)
 	struct debug_type_changes changes = {0};
 	struct build old_build = {0};
 	struct build new_build = {0};
-	uint64_t old_addr;
-	uint64_t new_addr;
+	struct debug_function_pair pair = {0};
 
 	(void)state;
 	create("gcc -gdwarf-3 -gstrict-dwarf", types, &old_build);
 	create("gcc -gdwarf-5", types, &new_build);
-	old_addr = build_addr(&old_build, "f");
-	new_addr = build_addr(&new_build, "f");
+	pair.old_addr = build_addr(&old_build, "f");
+	pair.new_addr = build_addr(&new_build, "f");
 	assert_null(debug_info_compare_types(old_build.debug, new_build.debug,
-	                                     &old_addr, &new_addr, 1,
-	                                     &changes));
+	                                     &pair, 1, &changes));
 	assert_int_equal(changes.num_items, 0);
 	debug_type_changes_deinit(&changes);
 	build_destroy(&old_build);

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+#include "type_check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+#include "call_check.h"
+#include "cleanup.h"
+#include "debug_info.h"
+#include "place.h"
+
+#define REMEDY                                                                 \
+	"Keep its layout and put what is new into a type or table of its "     \
+	"own, or pass --accept-type with its name if new code never meets an " \
+	"object that old code made"
+
+/** Functions that are named in a message. */
+#define MAX_NAMED 4
+
+/** The selected functions, as DWARF is asked about them. */
+struct inputs {
+	struct debug_function_pair *pairs;
+	size_t num_pairs;
+	size_t cap_pairs;
+	/** Functions of NEW, in the order of `pairs`. */
+	uint32_t *functions;
+	size_t num_functions;
+	size_t cap_functions;
+	uint64_t *variables;
+	size_t num_variables;
+	size_t cap_variables;
+};
+
+static void inputs_deinit(struct inputs *inputs)
+{
+	free(inputs->pairs);
+	free(inputs->functions);
+	free(inputs->variables);
+}
+
+static bool is_variable(const struct program *program, uint64_t addr,
+                        uint64_t *ret)
+{
+	struct place place = place_at(program, addr);
+
+	*ret = addr - place.off;
+	return place.kind == PLACE_OBJECT && place.symbol;
+}
+
+static struct hfx_error *add_variables(const struct program *program,
+                                       const struct function *function,
+                                       struct inputs *inputs)
+{
+	uint64_t addr;
+
+	for (size_t i = 0; i < function->num_references; i++) {
+		const struct reference *reference = &function->references[i];
+
+		if (reference->kind != REFERENCE_CALL &&
+		    reference->kind != REFERENCE_JUMP &&
+		    is_variable(program, reference->target, &addr) &&
+		    !HFX_ARRAY_PUSH(inputs, variables, addr))
+			return hfx_error_no_memory();
+	}
+	return NULL;
+}
+
+static struct hfx_error *add_function(const struct call_check *calls,
+                                      const struct function *function,
+                                      struct inputs *inputs)
+{
+	const struct program *program = calls->new_program;
+	uint32_t index = function - program->functions;
+	struct debug_function_pair pair = {.new_addr = function->addr};
+	size_t first = inputs->num_variables;
+
+	if (function->peer != NO_INDEX) {
+		pair.old_addr =
+			calls->old_program->functions[function->peer].addr;
+		pair.is_exposed = call_check_is_open(calls, function);
+	}
+	HFX_TRY(add_variables(program, function, inputs));
+	pair.num_variables = inputs->num_variables - first;
+	if (!HFX_ARRAY_PUSH(inputs, pairs, pair) ||
+	    !HFX_ARRAY_PUSH(inputs, functions, index))
+		return hfx_error_no_memory();
+	return NULL;
+}
+
+/* Code that is the same in both builds knows nothing of a change. */
+static bool is_asked_about(const struct function *function)
+{
+	return function->is_selected && function->parent == NO_INDEX &&
+	       function->verdict != VERDICT_SAME;
+}
+
+static struct hfx_error *collect(const struct selection *selection,
+                                 struct inputs *inputs)
+{
+	const struct call_check calls = {
+		.old_program = selection->old_program,
+		.new_program = selection->new_program,
+		.old_calls = selection->old_calls,
+	};
+	const struct program *program = selection->new_program;
+	const uint64_t *variables;
+
+	for (size_t i = 0; i < program->num_functions; i++)
+		if (is_asked_about(&program->functions[i]))
+			HFX_TRY(add_function(&calls, &program->functions[i],
+			                     inputs));
+	variables = inputs->variables;
+	for (size_t i = 0; i < inputs->num_pairs; i++) {
+		inputs->pairs[i].variables = variables;
+		variables += inputs->pairs[i].num_variables;
+	}
+	return NULL;
+}
+
+static void print_users(FILE *out, const struct program *program,
+                        const struct inputs *inputs,
+                        const struct debug_type_change *change)
+{
+	size_t count = change->num_users;
+
+	if (!count)
+		fputs("no parameter or variable of the patch has it", out);
+	else
+		fputs("used by ", out);
+	for (size_t i = 0; i < count && i < MAX_NAMED; i++) {
+		uint32_t function = inputs->functions[change->users[i]];
+
+		fprintf(out, "%s%s", i ? ", " : "",
+		        function_name(program, &program->functions[function]));
+	}
+	if (count > MAX_NAMED)
+		fprintf(out, " and %zu more", count - MAX_NAMED);
+}
+
+static void print_storage(FILE *out, const struct debug_type_change *change)
+{
+	static const char *const places[] = {
+		[DEBUG_STORAGE_STACK] = "its objects are only in the stack "
+					"frames of the patch's functions",
+		[DEBUG_STORAGE_OTHERS] = "code outside the patch has objects "
+					 "of it",
+		[DEBUG_STORAGE_HEAP] = "objects of it may live on the heap",
+		[DEBUG_STORAGE_GLOBAL] = "objects of it live in global "
+					 "variables",
+	};
+
+	fputs(places[change->storage], out);
+	if (change->holder && *change->holder)
+		fprintf(out, " (%s)", change->holder);
+}
+
+/** All that is known of a change, one line. Owned. */
+static struct hfx_error *facts_of(const struct program *program,
+                                  const struct inputs *inputs,
+                                  const struct debug_type_change *change,
+                                  char **ret)
+{
+	size_t size;
+	FILE *out = open_memstream(ret, &size);
+
+	if (!out)
+		return hfx_error_no_memory();
+	if (change->old_size != change->new_size)
+		fprintf(out, "size %" PRIu64 " -> %" PRIu64 "; ",
+		        change->old_size, change->new_size);
+	if (*change->member)
+		fprintf(out, "%s; ", change->member);
+	print_users(out, program, inputs, change);
+	fputs("; ", out);
+	print_storage(out, change);
+	if (!fclose(out))
+		return NULL;
+	free(*ret);
+	*ret = NULL;
+	return hfx_error_no_memory();
+}
+
+static struct hfx_error *judge(struct selection *selection,
+                               const struct inputs *inputs,
+                               const struct debug_type_change *change,
+                               struct acceptances *accepted,
+                               struct warnings *warnings)
+{
+	HFX_CLEANUP(hfx_free) char *facts = NULL;
+
+	HFX_TRY(facts_of(selection->new_program, inputs, change, &facts));
+	if (change->storage == DEBUG_STORAGE_STACK)
+		return warnings_add(warnings,
+		                    "%s (%s) changed, which is no reason to "
+		                    "refuse: %s",
+		                    change->name, change->source, facts);
+	if (!acceptance_of_type(&selection->options->accept_type, change->name))
+		return refusals_add_at(&selection->closure.refusals,
+		                       change->source, change->name, REMEDY,
+		                       "%s", facts);
+	HFX_TRY(acceptances_add_type(accepted, change->name));
+	return warnings_add(warnings, "%s (%s) changed and is accepted: %s",
+	                    change->name, change->source, facts);
+}
+
+static struct hfx_error *compare(struct selection *selection,
+                                 const struct inputs *inputs,
+                                 struct debug_type_changes *changes)
+{
+	return debug_info_compare_types(
+		selection->old_program->debug, selection->new_program->debug,
+		inputs->pairs, inputs->num_pairs, changes);
+}
+
+struct hfx_error *type_check_run(struct selection *selection,
+                                 struct acceptances *accepted,
+                                 struct warnings *warnings)
+{
+	HFX_CLEANUP(inputs_deinit) struct inputs inputs = {0};
+	HFX_CLEANUP(debug_type_changes_deinit)
+	struct debug_type_changes changes = {0};
+
+	if (!selection->old_program->debug || !selection->new_program->debug)
+		return NULL;
+	HFX_TRY(collect(selection, &inputs));
+	HFX_TRY(compare(selection, &inputs, &changes));
+	for (size_t i = 0; i < changes.num_items; i++)
+		HFX_TRY(judge(selection, &inputs, &changes.items[i], accepted,
+		              warnings));
+	return NULL;
+}
