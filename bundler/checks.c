@@ -35,6 +35,23 @@ struct hfx_error *warnings_add(struct warnings *warnings, const char *format,
 	return hfx_error_no_memory();
 }
 
+static struct hfx_error *check_split(const struct program *program,
+                                     struct warnings *warnings)
+{
+	size_t count = 0;
+
+	if (program->debug)
+		HFX_TRY(debug_info_count_missing(program->debug, &count));
+	if (!count)
+		return NULL;
+	return warnings_add(warnings,
+	                    "%s: the split debug information of %zu units "
+	                    "(.dwo) is not found, or in a .dwp, which is not "
+	                    "read: their types are not checked; build without "
+	                    "-gsplit-dwarf",
+	                    program->path, count);
+}
+
 static bool is_newer(const char *a, const char *b)
 {
 	struct stat a_status, b_status;
@@ -61,6 +78,8 @@ struct hfx_error *check_inputs(const struct program *old_program,
 			"not checked",
 			old_program->debug ? new_program->path
 					   : old_program->path));
+	HFX_TRY(check_split(old_program, warnings));
+	HFX_TRY(check_split(new_program, warnings));
 	if (is_newer(old_program->path, new_program->path))
 		HFX_TRY(warnings_add(
 			warnings,

@@ -27,6 +27,7 @@ void debug_info_destroy(struct debug_info *debug)
 		return;
 	tdestroy(debug->units, debug_unit_destroy);
 	free(debug->listed);
+	free(debug->indexed);
 	free(debug->ranges.items);
 	free(debug->variables);
 	free(debug);
@@ -117,6 +118,14 @@ static struct hfx_error *describe_function(struct debug_info *debug,
 	                       debug_linkage_name(&function->die)));
 	HFX_TRY(debug_declaration_place(&function->origin, &ret->source));
 	return debug_signature(debug, function, &ret->name, &ret->signature);
+}
+
+struct hfx_error *debug_info_count_missing(struct debug_info *debug,
+                                           size_t *ret)
+{
+	HFX_TRY(debug_units_list(debug));
+	*ret = debug->num_missing;
+	return NULL;
 }
 
 static struct hfx_error *describe_nothing(struct debug_function *ret)

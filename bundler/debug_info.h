@@ -34,6 +34,14 @@ debug_info_create(Dwarf *dwarf, const char *path, struct debug_info **ret);
 
 void debug_info_destroy(struct debug_info *debug);
 
+/**
+ * Number of units of which there is only a skeleton: compiled with
+ * -gsplit-dwarf, and the .dwo file is not where it says. Packages of them (.dwp)
+ * are not read.
+ */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_count_missing(struct debug_info *debug, size_t *ret);
+
 /** What DWARF says of a function. All strings are owned; "" if unknown. */
 struct debug_function {
 	/**

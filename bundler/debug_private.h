@@ -109,6 +109,12 @@ struct debug_info {
 	size_t cap_listed;
 	bool is_listed;
 	bool has_type_units;
+	/** Units whose split part (.dwo) was not found. */
+	size_t num_missing;
+	/** All units that were walked, of other files too; borrowed. */
+	struct debug_unit **indexed;
+	size_t num_indexed;
+	size_t cap_indexed;
 	struct debug_ranges ranges;
 	/** Variables of all units, by address. */
 	struct debug_variable *variables;

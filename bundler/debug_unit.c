@@ -116,11 +116,41 @@ static struct hfx_error *get_unit(struct debug_info *debug, Dwarf_CU *cu,
 	return NULL;
 }
 
+/** The skeleton of a unit has its ranges, its split part all else. */
+static struct hfx_error *list_skeleton(struct debug_info *debug,
+                                       Dwarf_Die *skeleton, Dwarf_Die *split)
+{
+	struct debug_unit *unit;
+
+	if (!split->addr) {
+		debug->num_missing++;
+		return NULL;
+	}
+	HFX_TRY(get_unit(debug, split->cu, &unit));
+	HFX_TRY(debug_ranges_add(debug, &debug->ranges, skeleton,
+	                         debug->num_listed));
+	if (!unit->folder) {
+		Dwarf_Attribute attr;
+
+		unit->folder = dwarf_formstring(
+			dwarf_attr(skeleton, DW_AT_comp_dir, &attr));
+	}
+	if (!HFX_ARRAY_PUSH(debug, listed, unit))
+		return hfx_error_no_memory();
+	return NULL;
+}
+
 static struct hfx_error *list_unit(struct debug_info *debug, Dwarf_CU *cu)
 {
 	struct debug_unit *unit;
+	Dwarf_Die skeleton, split;
+	uint8_t type;
 	int tag;
 
+	if (!dwarf_cu_info(cu, NULL, &type, &skeleton, &split, NULL, NULL,
+	                   NULL) &&
+	    type == DW_UT_skeleton)
+		return list_skeleton(debug, &skeleton, &split);
 	HFX_TRY(get_unit(debug, cu, &unit));
 	if (debug->num_listed >= DEBUG_NO_INDEX)
 		return debug_error_damaged(debug, "too many units");
@@ -144,6 +174,7 @@ struct hfx_error *debug_units_list(struct debug_info *debug)
 	if (debug->is_listed)
 		return NULL;
 	debug->num_listed = 0;
+	debug->num_missing = 0;
 	debug->ranges.num_items = 0;
 	while ((status = dwarf_get_units(debug->dwarf, cu, &cu, NULL, NULL,
 	                                 &die, NULL)) == 0) {
@@ -377,6 +408,8 @@ static struct hfx_error *index_unit(struct debug_info *debug,
 	HFX_TRY(check_step(&walk, &unit->die));
 	HFX_TRY(walk_children(&walk, &unit->die, DEBUG_NO_INDEX, 0));
 	debug_ranges_sort(&unit->ranges);
+	if (!HFX_ARRAY_PUSH(debug, indexed, unit))
+		return hfx_error_no_memory();
 	unit->is_indexed = true;
 	return NULL;
 }

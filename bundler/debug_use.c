@@ -51,6 +51,8 @@ struct search {
 	size_t num_functions;
 	/** Keys that the pass found. */
 	struct keys found;
+	/** Structures with pointers to the type: who has them may use it. */
+	struct keys *holders;
 };
 
 /** What a walk over a function's declarations is for. */
@@ -319,6 +321,18 @@ static struct hfx_error *search_scopes(struct search *search,
 	return NULL;
 }
 
+static struct hfx_error *add_holder(struct search *search, Dwarf_Die *type)
+{
+	struct key key = {.name = debug_name(type)};
+
+	if (!key.name[0] || search->holders->num_items >= MAX_KEYS ||
+	    keys_have(search->holders, key.name, false))
+		return NULL;
+	return HFX_ARRAY_PUSH(search->holders, items, key)
+	               ? NULL
+	               : hfx_error_no_memory();
+}
+
 static struct hfx_error *add_key(struct search *search, Dwarf_Die *type)
 {
 	struct key key = {.name = debug_name(type)};
@@ -340,11 +354,12 @@ static struct hfx_error *search_member(struct search *search, Dwarf_Die *type,
 	HFX_TRY(mention_of(search->debug, search->keys, member, 0, &mention));
 	if (mention == MENTION_VALUE)
 		return add_key(search, type);
-	if (mention == MENTION_POINTER)
-		return hold(search, DEBUG_STORAGE_HEAP,
-		            "member \"%s\" of %s points to it",
-		            debug_name(member), debug_name(type));
-	return NULL;
+	if (mention != MENTION_POINTER)
+		return NULL;
+	HFX_TRY(add_holder(search, type));
+	return hold(search, DEBUG_STORAGE_HEAP,
+	            "member \"%s\" of %s points to it", debug_name(member),
+	            debug_name(type));
 }
 
 static struct hfx_error *search_types(struct search *search,
@@ -431,19 +446,32 @@ static struct hfx_error *grow_keys(struct search *search, struct keys *keys,
 	return NULL;
 }
 
+/** Walk the units of the file, and those of others that they refer to. */
+static struct hfx_error *index_all(struct debug_info *debug)
+{
+	struct debug_unit *unit;
+
+	HFX_TRY(debug_units_list(debug));
+	for (size_t i = 0; i < debug->num_listed; i++)
+		HFX_TRY(debug_unit_of(debug, debug->listed[i]->cu, &unit));
+	for (size_t i = 0; i < debug->num_indexed; i++)
+		for (size_t k = 0; k < debug->indexed[i]->num_imports; k++)
+			HFX_TRY(debug_unit_of(debug,
+			                      debug->indexed[i]->imports[k].cu,
+			                      &unit));
+	return NULL;
+}
+
 static struct hfx_error *search_all(struct search *search, struct keys *keys)
 {
 	struct debug_info *debug = search->debug;
-	struct debug_unit *unit;
 	bool again = true;
 
-	HFX_TRY(debug_units_list(debug));
+	HFX_TRY(index_all(debug));
 	while (again && keys->num_items < MAX_KEYS) {
-		for (size_t i = 0; i < debug->num_listed; i++) {
-			HFX_TRY(debug_unit_of(debug, debug->listed[i]->cu,
-			                      &unit));
-			HFX_TRY(search_unit(search, unit));
-		}
+		/* The list grows when a search leads to one more unit. */
+		for (size_t i = 0; i < debug->num_indexed; i++)
+			HFX_TRY(search_unit(search, debug->indexed[i]));
 		HFX_TRY(grow_keys(search, keys, &again));
 	}
 	return NULL;
@@ -452,11 +480,13 @@ static struct hfx_error *search_all(struct search *search, struct keys *keys)
 static struct hfx_error *
 find_storage(struct debug_pair *pair,
              const struct debug_function_pair *functions, size_t count,
-             struct debug_type_change *change, struct keys *keys)
+             struct debug_type_change *change, struct keys *keys,
+             struct keys *holders)
 {
 	struct search search = {
 		.debug = pair->old_debug,
 		.keys = keys,
+		.holders = holders,
 		.change = change,
 		.functions = functions,
 		.num_functions = count,
@@ -523,10 +553,14 @@ static struct hfx_error *find_uses(struct debug_pair *pair,
 {
 	struct key key = {change->key, change->is_typedef};
 	HFX_CLEANUP(keys_deinit) struct keys keys = {0};
+	HFX_CLEANUP(keys_deinit) struct keys holders = {0};
 
 	if (!HFX_ARRAY_PUSH(&keys, items, key))
 		return hfx_error_no_memory();
-	HFX_TRY(find_storage(pair, functions, count, change, &keys));
+	HFX_TRY(find_storage(pair, functions, count, change, &keys, &holders));
+	for (size_t i = 0; i < holders.num_items; i++)
+		if (!HFX_ARRAY_PUSH(&keys, items, holders.items[i]))
+			return hfx_error_no_memory();
 	HFX_TRY(find_users(pair, functions, count, &keys, change));
 	if (change->num_users || change->storage > DEBUG_STORAGE_STACK)
 		return NULL;
