@@ -8,7 +8,7 @@
  *                  "=" the same, "~" paired but different, "-" and "+"
  *   "cut"          whether there is more than is shown
  *
- * Lines of OLD that are the same as NEW's have no text.
+ * Lines of OLD that read the same as NEW's have no text.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -101,6 +101,15 @@ static bool leads_elsewhere(const struct pair *pair, size_t o)
 	return pair->peers[old_target] != new_target;
 }
 
+/* A jump that means the same may still lead to another offset. */
+static bool has_same_text(const struct pair *pair, size_t o)
+{
+	uint32_t peer = pair->peers[o];
+
+	return peer != NO_INDEX && !strcmp(pair->old_listing.lines[o].text,
+	                                   pair->new_listing.lines[peer].text);
+}
+
 static void put_side(struct html_page *page, const struct listing *listing,
                      uint64_t addr, const struct pair *pair, bool is_old)
 {
@@ -124,8 +133,7 @@ static void put_side(struct html_page *page, const struct listing *listing,
 
 		fprintf(out, "%s[%u,%d", i ? "," : "", line->off,
 		        (int)line->place);
-		if (!is_old || pair->peers[i] == NO_INDEX ||
-		    leads_elsewhere(pair, i)) {
+		if (!is_old || !has_same_text(pair, i)) {
 			fputc(',', out);
 			html_put_json(out, line->text);
 		}

@@ -10,6 +10,20 @@ static void put_source(struct html_page *page, const char *source)
 		         source);
 }
 
+/* The function of that name in the report, as a link, or the name. */
+static void put_subject(struct html_page *page, const char *name)
+{
+	const struct report *report = page->input->report;
+
+	for (size_t i = 0; i < report->num_functions; i++)
+		if (!strcmp(report->functions[i].linkage_name, name)) {
+			html_put(page->out, "<a href=\"#f%zu\">%s</a>", i,
+			         name);
+			return;
+		}
+	html_put(page->out, "%s", name);
+}
+
 void html_refusals(struct html_page *page)
 {
 	const struct report *report = page->input->report;
@@ -21,8 +35,9 @@ void html_refusals(struct html_page *page)
 	for (size_t i = 0; i < report->num_refusals; i++) {
 		const struct report_refusal *refusal = &report->refusals[i];
 
-		html_put(page->out, "<li class=\"refusal\"><b>%s</b>",
-		         refusal->subject);
+		fputs("<li class=\"refusal\"><b>", page->out);
+		put_subject(page, refusal->subject);
+		fputs("</b>", page->out);
 		put_source(page, refusal->source);
 		html_put(page->out, "<p>%s</p>", refusal->reason);
 		if (refusal->remedy && *refusal->remedy)

@@ -146,6 +146,11 @@ class Html(Sandbox):
         page = self.page("-o", "fix.hfx", status=1)
         self.assertIn("Refused.", page.text)
         self.assertIn("How to go on:", page.text)
+        ids = {attrs.get("id") for _, attrs in page.elements}
+        links = [attrs["href"][1:] for tag, attrs in page.elements
+                 if tag == "a"]
+        self.assertIn("f0", links)
+        self.assertLessEqual(set(links), ids)
         self.assertFalse((self.folder / "fix.hfx").exists())
 
     def test_nothing_to_patch_has_a_page(self):
@@ -200,12 +205,18 @@ class Html(Sandbox):
     def test_jumps_over_more_code_are_the_same(self):
         self.build(SIMPLE.replace(
             "return n + V(1, 2);",
-            "if (n == 5) { puts(\"five\"); V(, puts(\"more\");) } "
+            "if (__builtin_expect(n == 5, 1)) "
+            "{ puts(\"five\"); V(, puts(\"more\");) } "
             "puts(\"end\"); return n;"), "-O1")
         code = self.page("--only", "work").codes[0]
         self.assertNotIn("-", runs(code))
         self.assertNotIn("~", runs(code))
         self.assertIn('lea rdi, ["more"]', texts(code, "new"))
+        # Each side shows where its own jump leads.
+        jumps = [[text for text in texts(code, side) if text[0] == "j"]
+                 for side in ("old", "new")]
+        self.assertEqual(len(jumps[0]), len(jumps[1]))
+        self.assertNotEqual(jumps[0], jumps[1])
 
     def test_jumps_to_other_places_differ(self):
         self.build('__asm__(".type work,@function\\nwork: .rept 6; nop; .endr; '

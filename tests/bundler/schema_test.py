@@ -62,6 +62,27 @@ void next(void);
 int main(void) { tiny(); next(); return 0; }
 """
 
+# A structure whose objects live, and a variable with another initial value.
+LAYOUT = r"""
+#include <stdio.h>
+struct record { int key; V(, int extra;) long sum; };
+enum state { IDLE, V(, READY =) BUSY V(, = 2) };
+static struct record records[4];
+static enum state state;
+static int limit = V(3, 5);
+__attribute__((noinline, noclone)) int work(int n)
+{
+	struct record *record = &records[n & 3];
+	puts("work");
+	state = BUSY;
+	record->sum += n;
+	V(, record->extra++;)
+	return record->sum > limit++ ? state : record->key;
+}
+int main(int argc, char **argv)
+{ (void)argv; return work(argc) > 100; }
+"""
+
 SAME = "int main(void) { return 0; }\n"
 
 
@@ -158,7 +179,11 @@ class Schemas(Sandbox):
         shown = self.shown()
         self.assertTrue(module(shown["manifest"])["imports"])
         self.assertTrue(module(shown["manifest"])["objects"])
-        self.assertEqual(members(self.manifests) - used(shown), set())
+        self.build(LAYOUT)
+        accept = "--accept-type", "*", "--accept-data", "*"
+        self.report("-o", "fix.hfx", *accept)
+        seen = used(shown) | used(self.shown())
+        self.assertEqual(members(self.manifests) - seen, set())
 
     def test_without_a_bundle_or_with_all_functions_they_fit(self):
         self.build(CHANGES)
