@@ -66,7 +66,7 @@ int main(void) { tiny(); next(); return 0; }
 LAYOUT = r"""
 #include <stdio.h>
 struct record { int key; V(, int extra;) long sum; };
-enum state { IDLE, V(, READY =) BUSY V(, = 2) };
+enum state { IDLE, V(BUSY, READY), V(DONE, BUSY) };
 static struct record records[4];
 static enum state state;
 static int limit = V(3, 5);
