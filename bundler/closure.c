@@ -123,6 +123,9 @@ struct hfx_error *closure_resolve(struct closure *closure, uint64_t addr,
 		return closure_resolve_stub(closure, &place, ret);
 	case PLACE_SLOT:
 		return closure_resolve_slot(closure, &place, ret);
+	case PLACE_CONSTANT_SLOT:
+		ret->kind = TARGET_INSIDE;
+		return closure_keep(closure, addr, sizeof(uint64_t), PF_R);
 	case PLACE_LABEL:
 		HFX_TRY(closure_resolve_bias(closure, &place, use, ret,
 		                             &is_done));

@@ -10,6 +10,7 @@
 #include <elf.h>
 
 #include "array.h"
+#include "cleanup.h"
 #include "closure_private.h"
 #include "debug_info.h"
 #include "match.h"
@@ -215,6 +216,35 @@ static struct hfx_error *find_by_scope(struct closure *closure,
 	return NULL;
 }
 
+/* Whether DWARF knows the current function, and so should its variables. */
+static struct hfx_error *has_debug_info(const struct closure *closure,
+                                        bool *ret)
+{
+	HFX_CLEANUP(hfx_free) char *unit = NULL;
+
+	*ret = false;
+	if (!closure->new_program->debug)
+		return NULL;
+	HFX_TRY(debug_info_unit_at(closure->new_program->debug,
+	                           closure->function->addr, false, &unit));
+	*ret = unit && *unit;
+	return NULL;
+}
+
+/* Whether OLD's version of the current function uses OLD's variable. */
+static bool is_used_alike(const struct closure *closure,
+                          const struct symbol *symbol)
+{
+	const struct program *old = closure->old_program;
+	const struct symbol *peer = &old->symbols[symbol->peer];
+	uint32_t function = closure->function->peer;
+
+	return function != NO_INDEX && peer->size == symbol->size &&
+	       !strcmp(peer->file, symbol->file) &&
+	       function_refers_to(&old->functions[function], peer->addr,
+	                          peer->size);
+}
+
 /*
  * A name alone tells which variable it is only while it is global, or the one
  * of its file; what the compiler numbered is known by its scope alone.
@@ -225,6 +255,7 @@ static struct hfx_error *find_live(struct closure *closure,
 {
 	const struct program *old = closure->old_program;
 	bool is_numbered = symbol->name[match_base_length(symbol->name)];
+	bool is_described;
 	char *scope = NULL;
 	struct hfx_error *err;
 
@@ -241,9 +272,13 @@ static struct hfx_error *find_live(struct closure *closure,
 		return err;
 	}
 	free(scope);
-	ret->is_ambiguous = symbol->peer != NO_INDEX
-	                            ? is_numbered
-	                            : match_is_ambiguous(old, symbol);
+	if (symbol->peer == NO_INDEX) {
+		ret->is_ambiguous = match_is_ambiguous(old, symbol);
+		return NULL;
+	}
+	HFX_TRY(has_debug_info(closure, &is_described));
+	ret->is_ambiguous = is_numbered &&
+	                    (is_described || !is_used_alike(closure, symbol));
 	return NULL;
 }
 

@@ -212,6 +212,12 @@ static bool same_text(struct comparison *c, uint64_t old_addr,
 	}
 }
 
+/* Whether the NUL at `addr` ends a text: "" is merged with such. */
+static bool ends_text(const struct program *program, uint64_t addr)
+{
+	return text_size(program, addr - 1) == 2;
+}
+
 static bool same_anonymous(struct comparison *c, uint64_t old_addr,
                            uint64_t new_addr, uint64_t access_size)
 {
@@ -231,6 +237,10 @@ static bool same_anonymous(struct comparison *c, uint64_t old_addr,
 	uint64_t new_size = anonymous_size(c->new_program, new_addr);
 	uint64_t size = old_size < new_size ? old_size : new_size;
 
+	if (old_text == 1 && new_text == 1 &&
+	    (ends_text(c->old_program, old_addr) ||
+	     ends_text(c->new_program, new_addr)))
+		return true;
 	/* Text ends at its NUL; the space behind it is somebody else's. */
 	if (old_text > 1 && new_text > 1)
 		return same_text(c, old_addr, new_addr);
@@ -287,6 +297,19 @@ static bool same_constant(struct comparison *c, const struct place *o,
 	return same_anonymous(c, o->addr, n->addr, access_size);
 }
 
+/* Zeros without a name: as far behind the same object. */
+static bool same_nameless(const struct comparison *c, uint64_t old_addr,
+                          uint64_t new_addr)
+{
+	const struct symbol *o =
+		program_object_before(c->old_program, old_addr);
+	const struct symbol *n =
+		program_object_before(c->new_program, new_addr);
+
+	return o && n && o->peer == (uint32_t)(n - c->new_program->symbols) &&
+	       old_addr - o->addr == new_addr - n->addr;
+}
+
 static bool same_place(struct comparison *c, uint64_t old_addr,
                        uint64_t new_addr, uint64_t access_size)
 {
@@ -304,6 +327,8 @@ static bool same_place(struct comparison *c, uint64_t old_addr,
 	case PLACE_STUB:
 	case PLACE_SLOT:
 		return same_relocation(c, o.relocation, n.relocation);
+	case PLACE_CONSTANT_SLOT:
+		return same_data(c, old_addr, new_addr, sizeof(uint64_t));
 	case PLACE_OBJECT:
 		return same_object(c, &o, &n);
 	case PLACE_LABEL:
@@ -311,7 +336,10 @@ static bool same_place(struct comparison *c, uint64_t old_addr,
 	case PLACE_ANONYMOUS:
 		return same_anonymous(c, old_addr, new_addr, access_size);
 	case PLACE_NONE:
-		return !o.section && !n.section && old_addr == new_addr;
+		return o.section && n.section
+		               ? same_nameless(c, old_addr, new_addr)
+		               : !o.section && !n.section &&
+		                         old_addr == new_addr;
 	}
 	return false;
 }

@@ -37,6 +37,8 @@ enum pass {
 	PASS_FULL_NAME,
 	PASS_BASE_NAME_AND_FILE,
 	PASS_BASE_NAME,
+	/** Numbered variables of one size, for want of anything better. */
+	PASS_NUMBER,
 	NUM_PASSES,
 };
 
@@ -140,7 +142,8 @@ static bool make_key(const struct program *program, enum pass pass,
 		.name_length = by_base ? match_base_length(symbol->name)
 	                               : strlen(symbol->name),
 		.place = pass == PASS_FULL_NAME_AND_FILE ||
-	                                 pass == PASS_BASE_NAME_AND_FILE
+	                                 pass == PASS_BASE_NAME_AND_FILE ||
+	                                 pass == PASS_NUMBER
 	                         ? symbol->file
 	                         : "",
 		.tag = class_of(symbol),
@@ -156,6 +159,10 @@ static bool make_key(const struct program *program, enum pass pass,
 		if (!function || function->addr != symbol->addr)
 			return false;
 		entry->tag ^= code_hash(function) << 8;
+	}
+	if (pass == PASS_NUMBER) {
+		entry->tag ^= symbol->size << 8;
+		return is_numbered_object(symbol);
 	}
 	/* A number alone says nothing of a variable. */
 	if (pass == PASS_FULL_NAME || pass == PASS_FULL_NAME_AND_FILE)

@@ -102,7 +102,12 @@ struct dynamic_relocation {
 struct kept_relocation {
 	uint64_t addr;
 	uint32_t type;
-	/** Symbol's address plus addend. */
+	/**
+	 * Was of a load from a GOT slot, which the linker may have turned into
+	 * another instruction: only an immediate operand is an address.
+	 */
+	bool was_got_load;
+	/** The address that the place holds. */
 	uint64_t target;
 };
 

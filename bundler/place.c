@@ -49,6 +49,20 @@ static struct place place_elsewhere(const struct program *program,
 	return place;
 }
 
+static struct place place_in_got(const struct program *program,
+                                 struct place place)
+{
+	place.relocation = program_relocation_at(program, place.addr);
+	if (place.relocation) {
+		place.kind = PLACE_SLOT;
+		return place;
+	}
+	place = place_elsewhere(program, place);
+	if (place.kind == PLACE_NONE && place.section->data)
+		place.kind = PLACE_CONSTANT_SLOT;
+	return place;
+}
+
 struct place place_at(const struct program *program, uint64_t addr)
 {
 	struct place place = {.kind = PLACE_NONE, .addr = addr};
@@ -68,10 +82,7 @@ struct place place_at(const struct program *program, uint64_t addr)
 		place.kind = place.stub ? PLACE_STUB : PLACE_NONE;
 		return place;
 	case SECTION_GOT:
-		place.relocation = program_relocation_at(program, addr);
-		place.kind = place.relocation ? PLACE_SLOT : PLACE_NONE;
-		return place.relocation ? place
-		                        : place_elsewhere(program, place);
+		return place_in_got(program, place);
 	case SECTION_CONST:
 	case SECTION_DATA:
 	case SECTION_BSS:

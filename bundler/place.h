@@ -22,6 +22,11 @@ enum place_kind {
 	PLACE_STUB,
 	/** A GOT slot that the dynamic linker fills. */
 	PLACE_SLOT,
+	/**
+	 * A GOT slot that the linker filled for good: an offset of a
+	 * thread-local variable, or zero for a weak symbol that nobody defines.
+	 */
+	PLACE_CONSTANT_SLOT,
 	/** Named data. */
 	PLACE_OBJECT,
 	/** A name without size, not in constant data. */

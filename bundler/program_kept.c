@@ -10,6 +10,7 @@
 
 #include "array.h"
 #include "elf_file.h"
+#include "place.h"
 #include "program_private.h"
 
 #define REMEDY                                                                 \
@@ -37,8 +38,12 @@ static bool is_pointer_table(const struct section *section)
 	       !strcmp(section->name, ".preinit_array");
 }
 
-/* In data: a pointer, as the dynamic linker would relocate it. */
-static struct hfx_error *add_pointer(struct program *program,
+/*
+ * In data: a pointer, as the dynamic linker would relocate it. The relocations
+ * that were there before are sorted, up to `num_sorted`; those of symbols that
+ * the dynamic linker resolves after all are among them.
+ */
+static struct hfx_error *add_pointer(struct program *program, size_t num_sorted,
                                      const struct kept_relocation *kept)
 {
 	struct dynamic_relocation relocation = {
@@ -49,60 +54,78 @@ static struct hfx_error *add_pointer(struct program *program,
 		.library = "",
 		.addend = kept->target,
 	};
+	struct program sorted = {
+		.relocations = program->relocations,
+		.num_relocations = num_sorted,
+	};
 
-	/* Of a symbol that the dynamic linker resolves after all. */
-	if (program_relocation_at(program, kept->addr))
+	if (program_relocation_at(&sorted, kept->addr))
 		return NULL;
 	return HFX_ARRAY_PUSH(program, relocations, relocation)
 	               ? NULL
 	               : hfx_error_no_memory();
 }
 
-static struct hfx_error *add_kept(struct program *program,
+/*
+ * What the place holds is what the program uses: the linker may have put the
+ * address of a PLT stub there, or of what a GOT slot would have held.
+ */
+static bool read_target(const struct program *program,
+                        struct kept_relocation *kept)
+{
+	uint64_t size = kept->type == R_X86_64_64 ? 8 : 4;
+	const uint8_t *bytes = program_bytes(program, kept->addr, size);
+	int32_t narrow;
+
+	if (!bytes)
+		return false;
+	memcpy(&kept->target, bytes, size);
+	if (kept->type == R_X86_64_32S) {
+		memcpy(&narrow, bytes, sizeof(narrow));
+		kept->target = (uint64_t)(int64_t)narrow;
+	}
+	return true;
+}
+
+static struct hfx_error *add_kept(struct program *program, size_t num_sorted,
                                   struct kept_relocation kept)
 {
 	const struct section *section = program_section_at(program, kept.addr);
+	bool is_code = section && section->kind == SECTION_CODE;
 
-	if (!section)
-		return NULL;
-	if (section->kind == SECTION_CODE &&
-	    (is_absolute(kept.type) || is_got_load(kept.type))) {
-		if (is_got_load(kept.type)) {
-			/* Distance from the field's end, of a slot no more. */
-			kept.type = R_X86_64_32S;
-			kept.target += 4;
-		}
-		return HFX_ARRAY_PUSH(program, kept, kept)
-		               ? NULL
-		               : hfx_error_no_memory();
+	if (is_code && is_got_load(kept.type)) {
+		kept.type = R_X86_64_32S;
+		kept.was_got_load = true;
 	}
-	if (!is_absolute(kept.type) || !is_pointer_table(section))
+	if (!section || !is_absolute(kept.type) ||
+	    (!is_code && !is_pointer_table(section)) ||
+	    !read_target(program, &kept))
 		return NULL;
-	if (kept.type == R_X86_64_64)
-		return add_pointer(program, &kept);
+	/* A weak symbol that nobody defines: a plain zero. */
+	if (!kept.target)
+		return NULL;
+	if (!is_code && kept.type == R_X86_64_64)
+		return add_pointer(program, num_sorted, &kept);
 	return HFX_ARRAY_PUSH(program, kept, kept) ? NULL
 	                                           : hfx_error_no_memory();
 }
 
-static struct hfx_error *read_section(struct program *program, Elf *elf,
-                                      Elf_Scn *scn, const GElf_Shdr *shdr)
+static struct hfx_error *read_section(struct program *program,
+                                      size_t num_sorted, Elf_Scn *scn,
+                                      const GElf_Shdr *shdr)
 {
 	Elf_Data *data = elf_getdata(scn, NULL);
-	Elf_Data *symbols = elf_getdata(elf_getscn(elf, shdr->sh_link), NULL);
 	GElf_Rela rela;
-	GElf_Sym sym;
 
-	if (!data || !symbols || !shdr->sh_entsize)
+	if (!data || !shdr->sh_entsize)
 		return elf_file_error(program->elf, "kept relocations");
 	for (size_t i = 0; i < shdr->sh_size / shdr->sh_entsize; i++) {
-		if (!gelf_getrela(data, i, &rela) ||
-		    !gelf_getsym(symbols, GELF_R_SYM(rela.r_info), &sym))
+		if (!gelf_getrela(data, i, &rela))
 			return elf_file_error(program->elf, "kept relocations");
-		HFX_TRY(add_kept(program,
+		HFX_TRY(add_kept(program, num_sorted,
 		                 (struct kept_relocation){
 					 .addr = rela.r_offset,
 					 .type = GELF_R_TYPE(rela.r_info),
-					 .target = sym.st_value + rela.r_addend,
 				 }));
 	}
 	return NULL;
@@ -115,8 +138,8 @@ static int compare_kept(const void *a, const void *b)
 	return x->addr < y->addr ? -1 : x->addr > y->addr;
 }
 
-static struct hfx_error *read_kept(struct program *program, Elf *elf,
-                                   bool *found_ret)
+static struct hfx_error *read_kept(struct program *program, size_t num_sorted,
+                                   Elf *elf, bool *found_ret)
 {
 	Elf_Scn *scn = NULL;
 	GElf_Shdr shdr;
@@ -124,29 +147,61 @@ static struct hfx_error *read_kept(struct program *program, Elf *elf,
 	while ((scn = elf_nextscn(elf, scn)) && gelf_getshdr(scn, &shdr)) {
 		if (shdr.sh_type != SHT_RELA || (shdr.sh_flags & SHF_ALLOC))
 			continue;
-		HFX_TRY(read_section(program, elf, scn, &shdr));
+		HFX_TRY(read_section(program, num_sorted, scn, &shdr));
 		*found_ret = true;
 	}
+	return NULL;
+}
+
+/* Slots of the GOT that hold an address of the program itself. */
+static struct hfx_error *add_slots(struct program *program, size_t num_sorted,
+                                   const struct section *section)
+{
+	for (uint64_t off = 0; section->data && off + 8 <= section->size;
+	     off += 8) {
+		struct kept_relocation kept = {
+			.addr = section->addr + off,
+			.type = R_X86_64_64,
+		};
+
+		memcpy(&kept.target, section->data + off, 8);
+		if (kept.target >= program->start_addr &&
+		    kept.target < program->end_addr)
+			HFX_TRY(add_pointer(program, num_sorted, &kept));
+	}
+	return NULL;
+}
+
+static struct hfx_error *add_all_slots(struct program *program,
+                                       size_t num_sorted)
+{
+	for (size_t i = 0; i < program->num_sections; i++)
+		if (program->sections[i].kind == SECTION_GOT)
+			HFX_TRY(add_slots(program, num_sorted,
+			                  &program->sections[i]));
 	return NULL;
 }
 
 struct hfx_error *program_load_kept(struct program *program)
 {
 	struct elf_file *file = program->elf;
+	size_t num_sorted = program->num_relocations;
 	bool found = false;
 	GElf_Ehdr ehdr;
 
 	if (!gelf_getehdr(file->elf, &ehdr) || ehdr.e_type != ET_EXEC)
 		return NULL;
 	program->is_fixed = program->is_executable = true;
-	HFX_TRY(read_kept(program, file->elf, &found));
+	HFX_TRY(read_kept(program, num_sorted, file->elf, &found));
 	if (!found && file->symbols_elf != file->elf)
-		HFX_TRY(read_kept(program, file->symbols_elf, &found));
+		HFX_TRY(read_kept(program, num_sorted, file->symbols_elf,
+		                  &found));
 	if (!found)
 		return hfx_error_create(HFX_ERROR_BAD_ELF,
 		                        "%s: linked for a fixed address, and "
 		                        "its relocations are not kept; " REMEDY,
 		                        program->path);
+	HFX_TRY(add_all_slots(program, num_sorted));
 	if (program->num_kept)
 		qsort(program->kept, program->num_kept, sizeof(*program->kept),
 		      compare_kept);

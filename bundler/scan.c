@@ -59,6 +59,10 @@ static bool push_absolute(const struct program *program,
 		if (insn->has_reference &&
 		    insn->reference.field_off == reference.field_off)
 			continue;
+		if (kept->was_got_load &&
+		    (insn->constant_size != 4 ||
+		     insn->constant_off != reference.field_off))
+			continue;
 		if (!push(function, reference))
 			return false;
 	}

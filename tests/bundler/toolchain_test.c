@@ -137,6 +137,40 @@ static void fixed_address_without_relocations_is_refused(void **state)
 	assert_non_null(strstr(result.err, "--emit-relocs"));
 }
 
+/* A static program can only be patched from outside. */
+static void static_programs(void **state)
+{
+	static const char *const flags[] = {
+		"-O2 -static-pie -fPIE",
+		"-O2 -static -fno-pie -no-pie -Wl,--emit-relocs",
+	};
+	static const char text[] =
+		"#include <stdio.h>\n"
+		"#include <string.h>\n"
+		"static _Thread_local int calls;\n"
+		"__attribute__((noinline)) static void work(const char *text)\n"
+		"{ printf(\"%d %s\\n\", ++calls,\n"
+		"         V(text, strchr(text, 'w'))); fflush(stdout); }\n"
+		"int main(void)\n"
+		"{ while (getchar() != EOF) work(\"old new\"); return 0; }\n";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
+		print_message("%s\n", flags[i]);
+		build_pair(flags[i], text);
+		expect_diff(0, "");
+		SCOPED_RUN result = run(
+			"mkfifo in%zu; old/prog < in%zu > out & pid=$!; "
+			"exec 3> in%zu; printf x >&3; "
+			"while [ ! -s out ]; do sleep 0.01; done; " HFX_PROGRAM
+			" apply -q $pid fix.hfx; printf x >&3; "
+			"exec 3>&-; wait $pid; cat out",
+			i, i, i);
+		assert_string_equal(result.err, "");
+		assert_string_equal(result.out, "1 old new\n2 w\n");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +181,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(options_that_change_code),
 		SANDBOX_TEST(packed_relocations),
 		SANDBOX_TEST(programs_for_a_fixed_address),
+		SANDBOX_TEST(static_programs),
 		SANDBOX_TEST(fixed_address_without_relocations_is_refused),
 	};
 
