@@ -23,6 +23,8 @@ static void change_deinit(struct debug_type_change *change)
 	free(change->name);
 	free(change->member);
 	free(change->source);
+	type_parts_deinit(&change->old_parts);
+	type_parts_deinit(&change->new_parts);
 	free(change->key);
 	free(change->users);
 	free(change->holder);
@@ -78,6 +80,10 @@ static struct hfx_error *compare_type(struct debug_pair *pair,
 		return NULL;
 	if (!change.member)
 		HFX_TRY(debug_text_set(&change.member, "%s", ""));
+	HFX_TRY(debug_type_parts(pair->old_debug, &old_type->die,
+	                         &change.old_parts));
+	HFX_TRY(debug_type_parts(pair->new_debug, &new_type->die,
+	                         &change.new_parts));
 	return add_change(&change, new_type, changes);
 }
 

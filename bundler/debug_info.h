@@ -22,6 +22,7 @@
 #include <elfutils/libdw.h>
 
 #include "error.h"
+#include "type_parts.h"
 
 struct debug_info;
 
@@ -157,6 +158,8 @@ struct debug_type_change {
 	char *member;
 	/** "file:line" of the declaration in NEW. Owned. */
 	char *source;
+	struct type_parts old_parts;
+	struct type_parts new_parts;
 	/** Name for comparisons with DWARF: tag or, without one, typedef. */
 	char *key;
 	bool is_typedef;

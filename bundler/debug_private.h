@@ -285,6 +285,11 @@ HFX_MUST_CHECK struct hfx_error *debug_members_list(struct debug_info *debug,
                                                     Dwarf_Die *type,
                                                     struct debug_members *ret);
 
+/** Append what @p type is made of, for people; not more than a limit. */
+HFX_MUST_CHECK struct hfx_error *debug_type_parts(struct debug_info *debug,
+                                                  Dwarf_Die *type,
+                                                  struct type_parts *ret);
+
 /** Two builds that are compared. */
 struct debug_pair {
 	struct debug_info *old_debug;

@@ -163,6 +163,7 @@ static void put_links(struct html_page *page)
 	fputs("<nav aria-label=\"Sections\"><ul>\n", page->out);
 	put_link(page, "refusals", "Refused", report->num_refusals);
 	put_link(page, "warnings", "Warnings", report->num_warnings);
+	put_link(page, "types", "Types", report->num_types);
 	put_link(page, "functions", "Functions", report->num_functions);
 	put_link(page, "skips", "Left out", report->num_skips);
 	fputs("</ul></nav>\n", page->out);
@@ -176,6 +177,7 @@ static struct hfx_error *put_body(struct html_page *page)
 	fputs("<main>\n", page->out);
 	html_refusals(page);
 	html_warnings(page);
+	HFX_TRY(html_types(page));
 	HFX_TRY(html_causes(page));
 	HFX_TRY(html_functions(page));
 	html_skips(page);

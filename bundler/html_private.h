@@ -44,6 +44,9 @@ html_code(struct html_page *page, const struct report_function *function);
 /** Which change follows from which. */
 HFX_MUST_CHECK struct hfx_error *html_causes(struct html_page *page);
 
+/** Types that differ, before and after. */
+HFX_MUST_CHECK struct hfx_error *html_types(struct html_page *page);
+
 void html_refusals(struct html_page *page);
 void html_warnings(struct html_page *page);
 void html_skips(struct html_page *page);

@@ -159,14 +159,14 @@ static struct hfx_error *select_functions(struct diff *diff)
 	return selection_run(&diff->selection);
 }
 
-static struct hfx_error *check(struct diff *diff)
+static struct hfx_error *check(struct diff *diff, struct report *report)
 {
 	begin_pass(diff, "checking");
 	HFX_TRY(check_inputs(diff->old_program, diff->new_program,
 	                     &diff->warnings));
 	HFX_TRY(check_build_texts(diff->new_program, &diff->warnings));
 	HFX_TRY(type_check_run(&diff->selection, &diff->accepted,
-	                       &diff->warnings));
+	                       &diff->warnings, report));
 	HFX_TRY(data_check_run(&diff->selection, &diff->accepted,
 	                       &diff->warnings));
 	return surplus_check_run(&diff->selection, &diff->warnings);
@@ -302,7 +302,7 @@ struct hfx_error *diff_run(const struct diff_options *options,
 		err = select_functions(&diff);
 	}
 	if (!err)
-		err = check(&diff);
+		err = check(&diff, report_ret);
 	if (!err)
 		err = finish(&diff, report_ret, outcome_ret);
 	progress_finish(&diff.progress);

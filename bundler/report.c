@@ -49,6 +49,15 @@ static void skip_deinit(struct report_skip *skip)
 	free(skip->reason);
 }
 
+void report_type_deinit(struct report_type *type)
+{
+	free(type->name);
+	free(type->source);
+	free(type->facts);
+	type_parts_deinit(&type->old_parts);
+	type_parts_deinit(&type->new_parts);
+}
+
 void report_deinit(struct report *report)
 {
 	for (size_t i = 0; i < report->num_functions; i++)
@@ -63,6 +72,9 @@ void report_deinit(struct report *report)
 		free(report->accepted_types[i]);
 	for (size_t i = 0; i < report->num_accepted_data; i++)
 		free(report->accepted_data[i]);
+	for (size_t i = 0; i < report->num_types; i++)
+		report_type_deinit(&report->types[i]);
+	free(report->types);
 	free(report->accepted_types);
 	free(report->accepted_data);
 	free(report->functions);

@@ -18,6 +18,7 @@
 
 #include "error.h"
 #include "manifest.h"
+#include "type_parts.h"
 
 /** Value of the member "report" of the JSON document. */
 #define REPORT_FORMAT 1
@@ -67,6 +68,33 @@ struct report_refusal {
 	char *remedy;
 };
 
+enum report_type_verdict {
+	/** There is a refusal of it, too. */
+	REPORT_TYPE_REFUSED,
+	/** By --accept-type. */
+	REPORT_TYPE_ACCEPTED,
+	/** No object of it is there when the patch comes. */
+	REPORT_TYPE_HARMLESS,
+};
+
+/** A type that differs between the builds. */
+struct report_type {
+	/** "struct parser", "enum state". */
+	char *name;
+	/** "file:line". */
+	char *source;
+	enum report_type_verdict verdict;
+	/** What differs, who uses it, where its objects live: one line. */
+	char *facts;
+	/** In bytes. */
+	uint64_t old_size;
+	uint64_t new_size;
+	struct type_parts old_parts;
+	struct type_parts new_parts;
+};
+
+void report_type_deinit(struct report_type *type);
+
 /** A function that was left out, as --all, --only and --skip do. */
 struct report_skip {
 	char *name;
@@ -106,6 +134,9 @@ struct report {
 	char **warnings;
 	size_t num_warnings;
 	size_t cap_warnings;
+	struct report_type *types;
+	size_t num_types;
+	size_t cap_types;
 	/** Types and variables that changed and that the user accepted. */
 	char **accepted_types;
 	size_t num_accepted_types;

@@ -164,6 +164,47 @@ static json_t *list(const void *items, size_t count, size_t item_size,
 	list((report)->items, (report)->num_##items, sizeof(*(report)->items), \
 	     value_of)
 
+static const char *verdict_name(enum report_type_verdict verdict)
+{
+	switch (verdict) {
+	case REPORT_TYPE_REFUSED:
+		return "refused";
+	case REPORT_TYPE_ACCEPTED:
+		return "accepted";
+	case REPORT_TYPE_HARMLESS:
+		return "harmless";
+	}
+	return "unknown";
+}
+
+static json_t *part_value(const void *item)
+{
+	const struct type_part *part = item;
+
+	return json_pack("{s:o, s:o, s:I, s:I}", "name", string(part->name),
+	                 "value", string(part->value), "bit_offset",
+	                 (json_int_t)part->bit_off, "bit_size",
+	                 (json_int_t)part->bit_size);
+}
+
+static json_t *layout(uint64_t size, const struct type_parts *parts)
+{
+	return json_pack("{s:I, s:o}", "size", (json_int_t)size, "parts",
+	                 LIST(parts, items, part_value));
+}
+
+static json_t *type_value(const void *item)
+{
+	const struct report_type *type = item;
+
+	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o}", "name",
+	                 string(type->name), "source", string(type->source),
+	                 "verdict", verdict_name(type->verdict), "facts",
+	                 string(type->facts), "old",
+	                 layout(type->old_size, &type->old_parts), "new",
+	                 layout(type->new_size, &type->new_parts));
+}
+
 static json_t *accepted(const struct report *report)
 {
 	return json_pack("{s:o, s:o}", "types",
@@ -174,16 +215,16 @@ static json_t *accepted(const struct report *report)
 static json_t *document(const struct report *report)
 {
 	return json_pack(
-		"{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-		"report",
-		REPORT_FORMAT, "generator", "hfx-bundle " HFX_VERSION, "old",
-		input(&report->old_input), "new", input(&report->new_input),
-		"bundle", bundle(report), "totals", totals(&report->totals),
-		"functions", LIST(report, functions, function_value),
-		"refusals", LIST(report, refusals, refusal_value), "warnings",
-		LIST(report, warnings, text_value), "accepted",
-		accepted(report), "skipped",
-		LIST(report, skips, skip_value));
+		"{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"report", REPORT_FORMAT, "generator", "hfx-bundle " HFX_VERSION,
+		"old", input(&report->old_input), "new",
+		input(&report->new_input), "bundle", bundle(report), "totals",
+		totals(&report->totals), "functions",
+		LIST(report, functions, function_value), "refusals",
+		LIST(report, refusals, refusal_value), "warnings",
+		LIST(report, warnings, text_value), "types",
+		LIST(report, types, type_value), "accepted", accepted(report),
+		"skipped", LIST(report, skips, skip_value));
 }
 
 struct hfx_error *report_print_json(FILE *out, const struct report *report)

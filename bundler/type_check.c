@@ -183,27 +183,63 @@ static struct hfx_error *facts_of(const struct program *program,
 	return hfx_error_no_memory();
 }
 
+static enum report_type_verdict
+verdict_of(const struct selection *selection,
+           const struct debug_type_change *change)
+{
+	if (change->storage == DEBUG_STORAGE_STACK)
+		return REPORT_TYPE_HARMLESS;
+	return acceptance_of_type(&selection->options->accept_type,
+	                          change->name)
+	               ? REPORT_TYPE_ACCEPTED
+	               : REPORT_TYPE_REFUSED;
+}
+
 static struct hfx_error *judge(struct selection *selection,
-                               const struct inputs *inputs,
-                               const struct debug_type_change *change,
+                               const struct report_type *type,
                                struct acceptances *accepted,
                                struct warnings *warnings)
 {
-	HFX_CLEANUP(hfx_free) char *facts = NULL;
-
-	HFX_TRY(facts_of(selection->new_program, inputs, change, &facts));
-	if (change->storage == DEBUG_STORAGE_STACK)
+	switch (type->verdict) {
+	case REPORT_TYPE_HARMLESS:
 		return warnings_add(warnings,
 		                    "%s (%s) changed, which is no reason to "
 		                    "refuse: %s",
-		                    change->name, change->source, facts);
-	if (!acceptance_of_type(&selection->options->accept_type, change->name))
+		                    type->name, type->source, type->facts);
+	case REPORT_TYPE_REFUSED:
 		return refusals_add_at(&selection->closure.refusals,
-		                       change->source, change->name, REMEDY,
-		                       "%s", facts);
-	HFX_TRY(acceptances_add_type(accepted, change->name));
+		                       type->source, type->name, REMEDY, "%s",
+		                       type->facts);
+	case REPORT_TYPE_ACCEPTED:
+		break;
+	}
+	HFX_TRY(acceptances_add_type(accepted, type->name));
 	return warnings_add(warnings, "%s (%s) changed and is accepted: %s",
-	                    change->name, change->source, facts);
+	                    type->name, type->source, type->facts);
+}
+
+/* Takes the texts of a change and its parts. */
+static struct hfx_error *add_type(struct selection *selection,
+                                  const struct inputs *inputs,
+                                  struct debug_type_change *change,
+                                  struct report *report)
+{
+	struct report_type type = {
+		.verdict = verdict_of(selection, change),
+		.old_size = change->old_size,
+		.new_size = change->new_size,
+	};
+
+	HFX_TRY(facts_of(selection->new_program, inputs, change, &type.facts));
+	type.name = HFX_TAKE(change->name);
+	type.source = HFX_TAKE(change->source);
+	type.old_parts = change->old_parts;
+	type.new_parts = change->new_parts;
+	change->old_parts = change->new_parts = (struct type_parts){0};
+	if (HFX_ARRAY_PUSH(report, types, type))
+		return NULL;
+	report_type_deinit(&type);
+	return hfx_error_no_memory();
 }
 
 static struct hfx_error *compare(struct selection *selection,
@@ -217,7 +253,8 @@ static struct hfx_error *compare(struct selection *selection,
 
 struct hfx_error *type_check_run(struct selection *selection,
                                  struct acceptances *accepted,
-                                 struct warnings *warnings)
+                                 struct warnings *warnings,
+                                 struct report *report)
 {
 	HFX_CLEANUP(inputs_deinit) struct inputs inputs = {0};
 	HFX_CLEANUP(debug_type_changes_deinit)
@@ -228,7 +265,10 @@ struct hfx_error *type_check_run(struct selection *selection,
 	HFX_TRY(collect(selection, &inputs));
 	HFX_TRY(compare(selection, &inputs, &changes));
 	for (size_t i = 0; i < changes.num_items; i++)
-		HFX_TRY(judge(selection, &inputs, &changes.items[i], accepted,
+		HFX_TRY(add_type(selection, &inputs, &changes.items[i],
+		                 report));
+	for (size_t i = 0; i < report->num_types; i++)
+		HFX_TRY(judge(selection, &report->types[i], accepted,
 		              warnings));
 	return NULL;
 }

@@ -10,6 +10,7 @@
 #include "acceptance.h"
 #include "checks.h"
 #include "error.h"
+#include "report.h"
 #include "selection.h"
 
 /**
@@ -20,9 +21,11 @@
  *
  * @param[in,out] selection Run; its refusals grow.
  * @param[in,out] accepted Grows by what changed and is accepted.
+ * @param[in,out] report Grows by all types that changed.
  */
 HFX_MUST_CHECK struct hfx_error *type_check_run(struct selection *selection,
                                                 struct acceptances *accepted,
-                                                struct warnings *warnings);
+                                                struct warnings *warnings,
+                                                struct report *report);
 
 #endif /* HFX_BUNDLER_TYPE_CHECK_H */

@@ -33,7 +33,7 @@ int main(void) { tiny(); next(); return 0; }
 class Page(html.parser.HTMLParser):
     """Elements, texts and code of a page; every end must have its start."""
 
-    EMPTY = {"meta", "br", "input", "link", "img"}
+    EMPTY = {"meta", "br", "input", "link", "img", "col"}
 
     def __init__(self, text):
         super().__init__()
@@ -283,6 +283,30 @@ int main(int argc, char **argv)
         text = re.sub(r"\s+", " ", self.page().text)
         self.assertIn("inner changed outer inlines it", text)
         self.assertIn("other fresh is needed by it deep is needed by it", text)
+
+    def test_types_have_tables_of_before_and_after(self):
+        self.build("struct record { int key; V(, int extra;) char *names[3];"
+                   " unsigned low : 3, high : V(4, 5); };\n"
+                   "struct record records[4];\n" +
+                   SIMPLE.replace("n + V(1, 2)",
+                                  "records[n & 3].key + records[1].high"))
+        page = self.page(status=1)
+        text = re.sub(r"\s+", " ", page.text)
+        for part in ("Types 1", "struct record", "main.c:1 refused",
+                     "0key int", "4extra int", "8names char *[3]", " : 5"):
+            self.assertIn(part, text)
+        rows = [attrs["class"].split() for tag, attrs in page.elements
+                if tag == "tr" and "class" in attrs]
+        self.assertIn(["same"], rows)
+        self.assertIn(["differs"], rows)
+
+    def test_members_that_moved_stand_beside_themselves(self):
+        self.build("struct record { V(, int extra;) int key; };\n"
+                   "struct record records[4];\n" +
+                   SIMPLE.replace("n + V(1, 2)", "records[n & 3].key"))
+        page = self.page(status=1)
+        self.assertIn("0extra int", page.text)
+        self.assertRegex(page.text, r"0key int4key int")
 
     def test_functions_that_are_the_same_have_no_code(self):
         self.build(SIMPLE)

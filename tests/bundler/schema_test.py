@@ -196,6 +196,21 @@ class Schemas(Sandbox):
         report = self.report("-o", "fix.hfx", status=1)
         self.assertTrue(report["refusals"])
 
+    def test_types_fit(self):
+        self.build(LAYOUT)
+        types = {a["name"]: a for a in self.report(status=1)["types"]}
+        record = types["struct record"]
+        self.assertEqual(record["verdict"], "refused")
+        self.assertEqual([part["name"] for part in record["new"]["parts"]],
+                         ["key", "extra", "sum"])
+        self.assertEqual(record["new"]["parts"][1]["bit_offset"], 32)
+        self.assertEqual([(part["name"], part["value"])
+                          for part in types["enum state"]["old"]["parts"]],
+                         [("IDLE", "0"), ("BUSY", "1"), ("DONE", "2")])
+        accepted = self.report("--accept-type", "*", "--accept-data", "*")
+        self.assertEqual({a["verdict"] for a in accepted["types"]},
+                         {"accepted"})
+
     def test_nothing_to_patch_fits(self):
         self.build(SAME)
         self.report(status=3)
@@ -210,6 +225,8 @@ class Schemas(Sandbox):
         self.build(SIMPLE)
         seen = used(self.report("-o", "fix.hfx", "--all", "--skip", "main"))
         self.build(REFUSED)
+        seen |= used(self.report(status=1))
+        self.build(LAYOUT)
         seen |= used(self.report(status=1))
         self.assertEqual(members(self.reports) - seen, set())
 
