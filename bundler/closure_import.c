@@ -112,9 +112,9 @@ static struct hfx_error *look_up(struct slot_key *olds, size_t num_olds,
 
 	if (!found)
 		return hfx_error_no_memory();
-	qsort(olds, num_olds, sizeof(*olds), compare_keys);
+	hfx_array_sort(olds, num_olds, sizeof(*olds), compare_keys);
 	for (size_t i = 0; i < num_news; i++) {
-		const struct slot_key *key = bsearch(
+		const struct slot_key *key = hfx_array_search(
 			&news[i], olds, num_olds, sizeof(*olds), compare_keys);
 
 		found[i] = key ? key->addr : 0;

@@ -36,9 +36,8 @@ static int compare_ranges(const void *left, const void *right)
 
 void debug_ranges_sort(struct debug_ranges *ranges)
 {
-	if (ranges->num_items > 1)
-		qsort(ranges->items, ranges->num_items, sizeof(*ranges->items),
-		      compare_ranges);
+	hfx_array_sort(ranges->items, ranges->num_items, sizeof(*ranges->items),
+	               compare_ranges);
 }
 
 /** Number of ranges that begin at or before @p addr. */

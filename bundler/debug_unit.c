@@ -455,8 +455,8 @@ struct hfx_error *debug_follow(struct debug_info *debug, Dwarf_Die *die,
 		return debug_error_damaged(debug, NULL);
 	HFX_TRY(debug_unit_of(debug, target.cu, &unit));
 	off = dwarf_cuoffset(&target);
-	if (!bsearch(&off, unit->die_offs, unit->num_die_offs, sizeof(off),
-	             compare_offs))
+	if (!hfx_array_search(&off, unit->die_offs, unit->num_die_offs,
+	                      sizeof(off), compare_offs))
 		return debug_error_damaged(debug,
 		                           "a reference leads to no entry");
 	*ret = target;

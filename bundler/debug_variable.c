@@ -42,9 +42,8 @@ static struct hfx_error *index_variables(struct debug_info *debug)
 	debug->num_variables = 0;
 	HFX_TRY(debug_units_list(debug));
 	HFX_TRY(collect(debug));
-	if (debug->num_variables > 1)
-		qsort(debug->variables, debug->num_variables,
-		      sizeof(*debug->variables), compare_variables);
+	hfx_array_sort(debug->variables, debug->num_variables,
+	               sizeof(*debug->variables), compare_variables);
 	debug->has_variables = true;
 	return NULL;
 }

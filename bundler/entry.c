@@ -74,9 +74,8 @@ static bool collect_targets(struct entry_checker *checker)
 		if (program->relocations[i].type == R_X86_64_RELATIVE &&
 		    !add_target(checker, program->relocations[i].addend))
 			return false;
-	if (checker->num_targets)
-		qsort(checker->targets, checker->num_targets,
-		      sizeof(*checker->targets), compare_addrs);
+	hfx_array_sort(checker->targets, checker->num_targets,
+	               sizeof(*checker->targets), compare_addrs);
 	return true;
 }
 

@@ -76,8 +76,8 @@ static int compare_offs(const void *key, const void *item)
 static uint32_t line_at(const struct listing *listing, uint32_t off)
 {
 	const struct listing_line *line =
-		bsearch(&off, listing->lines, listing->num_lines, sizeof(*line),
-	                compare_offs);
+		hfx_array_search(&off, listing->lines, listing->num_lines,
+	                         sizeof(*line), compare_offs);
 
 	return line ? line - listing->lines : NO_INDEX;
 }

@@ -80,8 +80,8 @@ static struct hfx_error *sort_pieces(const struct image_description *image,
 		if (image->pieces[i].size)
 			map->pieces[map->num_pieces++] = image->pieces[i];
 	}
-	qsort(map->pieces, map->num_pieces, sizeof(*map->pieces),
-	      compare_pieces);
+	hfx_array_sort(map->pieces, map->num_pieces, sizeof(*map->pieces),
+	               compare_pieces);
 	return NULL;
 }
 

@@ -356,7 +356,7 @@ put_relocations(struct image_tables *tables,
 		return hfx_error_no_memory();
 	for (size_t i = 0; i < count; i++)
 		sorted[i] = description->relocations[i];
-	qsort(sorted, count, sizeof(*sorted), compare_relocations);
+	hfx_array_sort(sorted, count, sizeof(*sorted), compare_relocations);
 	for (size_t i = 0; i < count; i++) {
 		if (sorted[i].addr < end)
 			return hfx_error_create(

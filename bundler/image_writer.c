@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "image.h"
 #include "image_file.h"
@@ -479,7 +480,7 @@ static struct hfx_error *put_symbols(struct writer *writer,
 		return hfx_error_no_memory();
 	for (size_t i = 0; i < count; i++)
 		sorted[i] = description->symbols[i];
-	qsort(sorted, count, sizeof(*sorted), compare_symbols);
+	hfx_array_sort(sorted, count, sizeof(*sorted), compare_symbols);
 
 	*num_local_ret = 1;
 	bytes_u8(&writer->symbol_names, 0);

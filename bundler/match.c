@@ -187,9 +187,8 @@ static struct hfx_error *collect(const struct program *program, enum pass pass,
 		    make_key(program, pass, i, &entry) &&
 		    !HFX_ARRAY_PUSH(entries, items, entry))
 			return hfx_error_no_memory();
-	if (entries->num_items)
-		qsort(entries->items, entries->num_items,
-		      sizeof(*entries->items), compare_entries);
+	hfx_array_sort(entries->items, entries->num_items,
+	               sizeof(*entries->items), compare_entries);
 	return NULL;
 }
 
@@ -220,7 +219,7 @@ static struct hfx_error *add_scopes(const struct program *program,
 		if (group[i].owned)
 			group[i].place = group[i].owned;
 	}
-	qsort(group, count, sizeof(*group), compare_entries);
+	hfx_array_sort(group, count, sizeof(*group), compare_entries);
 	return NULL;
 }
 

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "array.h"
 #include "bundle_write.h"
 #include "checks.h"
 #include "closure.h"
@@ -184,9 +185,8 @@ static void drop_double_relocations(struct image_description *image)
 {
 	size_t kept = 0;
 
-	if (image->num_relocations)
-		qsort(image->relocations, image->num_relocations,
-		      sizeof(*image->relocations), compare_relocations);
+	hfx_array_sort(image->relocations, image->num_relocations,
+	               sizeof(*image->relocations), compare_relocations);
 	for (size_t i = 0; i < image->num_relocations; i++)
 		if (!kept || image->relocations[kept - 1].addr !=
 		                     image->relocations[i].addr)

@@ -238,9 +238,8 @@ static int compare_relocations(const void *a, const void *b)
 
 void program_sort_relocations(struct program *program)
 {
-	if (program->num_relocations)
-		qsort(program->relocations, program->num_relocations,
-		      sizeof(*program->relocations), compare_relocations);
+	hfx_array_sort(program->relocations, program->num_relocations,
+	               sizeof(*program->relocations), compare_relocations);
 }
 
 #ifndef SHT_RELR
@@ -348,9 +347,8 @@ struct hfx_error *program_load_dynamic(struct program *program)
 	for (size_t i = 0; !err && i < program->num_sections; i++)
 		if (program->sections[i].kind == SECTION_PLT)
 			err = scan_stubs(program, &program->sections[i]);
-	if (program->num_stubs)
-		qsort(program->stubs, program->num_stubs,
-		      sizeof(*program->stubs), compare_stubs);
+	hfx_array_sort(program->stubs, program->num_stubs,
+	               sizeof(*program->stubs), compare_stubs);
 	read_dynamic_section(program);
 	return err;
 }

@@ -202,9 +202,8 @@ struct hfx_error *program_load_kept(struct program *program)
 		                        "its relocations are not kept; " REMEDY,
 		                        program->path);
 	HFX_TRY(add_all_slots(program, num_sorted));
-	if (program->num_kept)
-		qsort(program->kept, program->num_kept, sizeof(*program->kept),
-		      compare_kept);
+	hfx_array_sort(program->kept, program->num_kept, sizeof(*program->kept),
+	               compare_kept);
 	program_sort_relocations(program);
 	return NULL;
 }

@@ -203,9 +203,8 @@ static struct hfx_error *load_functions(struct program *program)
 			"stripped, or its debug file with --old-debug or "
 			"--new-debug",
 			program->path);
-	if (program->num_functions)
-		qsort(program->functions, program->num_functions,
-		      sizeof(*program->functions), compare_functions);
+	hfx_array_sort(program->functions, program->num_functions,
+	               sizeof(*program->functions), compare_functions);
 	for (size_t i = 0; i + 1 < program->num_functions; i++) {
 		struct function *f = &program->functions[i];
 
@@ -253,7 +252,7 @@ static struct whole_name *collect_names(const struct program *program,
 		}
 	}
 	if (names)
-		qsort(names, count, sizeof(*names), compare_names);
+		hfx_array_sort(names, count, sizeof(*names), compare_names);
 	*count_ret = count;
 	return names;
 }
@@ -262,8 +261,8 @@ static struct whole_name *collect_names(const struct program *program,
 static uint32_t find_whole(const struct whole_name *names, size_t count,
                            const struct whole_name *wanted)
 {
-	const struct whole_name *found =
-		bsearch(wanted, names, count, sizeof(*names), compare_names);
+	const struct whole_name *found = hfx_array_search(
+		wanted, names, count, sizeof(*names), compare_names);
 
 	if (!found)
 		return NO_INDEX;

@@ -173,8 +173,7 @@ struct hfx_error *program_load_symbols(struct program *program)
 			"--new-debug",
 			program->path);
 	HFX_TRY(read_symbol_table(program, elf, scn, &shdr));
-	if (program->num_symbols)
-		qsort(program->symbols, program->num_symbols,
-		      sizeof(*program->symbols), compare_symbols);
+	hfx_array_sort(program->symbols, program->num_symbols,
+	               sizeof(*program->symbols), compare_symbols);
 	return NULL;
 }

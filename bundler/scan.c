@@ -121,9 +121,8 @@ static void sort_landmarks(struct program *program)
 {
 	size_t kept = 0;
 
-	if (program->num_landmarks)
-		qsort(program->landmarks, program->num_landmarks,
-		      sizeof(*program->landmarks), compare_addrs);
+	hfx_array_sort(program->landmarks, program->num_landmarks,
+	               sizeof(*program->landmarks), compare_addrs);
 	for (size_t i = 0; i < program->num_landmarks; i++)
 		if (!kept ||
 		    program->landmarks[kept - 1] != program->landmarks[i])

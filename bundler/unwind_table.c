@@ -342,10 +342,8 @@ static struct hfx_error *find_cie(const struct unwind_table *table,
 
 	if (record->id <= record->id_off) {
 		off = record->id_off - record->id;
-		cie = table->num_cies
-		              ? bsearch(&off, table->cies, table->num_cies,
-		                        sizeof(*table->cies), cie_by_offset)
-		              : NULL;
+		cie = hfx_array_search(&off, table->cies, table->num_cies,
+		                       sizeof(*table->cies), cie_by_offset);
 	}
 	if (!cie)
 		return unwind_bad_record(record->off,
@@ -447,9 +445,8 @@ struct hfx_error *unwind_table_create(uint64_t addr, const uint8_t *data,
 	/* An FDE may stand before its CIE. */
 	HFX_TRY(for_each_record(table, add_cie));
 	HFX_TRY(for_each_record(table, add_fde));
-	if (table->num_fdes)
-		qsort(table->fdes, table->num_fdes, sizeof(*table->fdes),
-		      compare_fdes);
+	hfx_array_sort(table->fdes, table->num_fdes, sizeof(*table->fdes),
+	               compare_fdes);
 	*ret = HFX_TAKE(table);
 	return NULL;
 }

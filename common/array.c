@@ -26,3 +26,19 @@ bool hfx_array_reserve(void *items, size_t count, size_t *capacity,
 	*capacity = wanted;
 	return true;
 }
+
+void hfx_array_sort(void *items, size_t count, size_t item_size,
+                    int (*compare)(const void *, const void *))
+{
+	if (count)
+		qsort(items, count, item_size, compare);
+}
+
+void *hfx_array_search(const void *key, const void *items, size_t count,
+                       size_t item_size,
+                       int (*compare)(const void *, const void *))
+{
+	if (!count)
+		return NULL;
+	return bsearch(key, items, count, item_size, compare);
+}

@@ -20,7 +20,7 @@
  * @return False when memory is short; the array is then as it was.
  */
 bool hfx_array_reserve(void *items, size_t count, size_t *capacity,
-		       size_t item_size);
+                       size_t item_size);
 
 /**
  * Append @p item; the names are `items`, `num_items` and `cap_items` with the
@@ -29,8 +29,18 @@ bool hfx_array_reserve(void *items, size_t count, size_t *capacity,
  */
 #define HFX_ARRAY_PUSH(holder, items, item)                                    \
 	(hfx_array_reserve(&(holder)->items, (holder)->num_##items,            \
-			   &(holder)->cap_##items,                             \
-			   sizeof(*(holder)->items)) &&                        \
+	                   &(holder)->cap_##items,                             \
+	                   sizeof(*(holder)->items)) &&                        \
 	 ((holder)->items[(holder)->num_##items++] = (item), true))
+
+/**
+ * qsort() and bsearch() for arrays that may be empty, whose pointer is then
+ * often `NULL`; C11 (7.22.5) allows that to neither function.
+ */
+void hfx_array_sort(void *items, size_t count, size_t item_size,
+                    int (*compare)(const void *, const void *));
+void *hfx_array_search(const void *key, const void *items, size_t count,
+                       size_t item_size,
+                       int (*compare)(const void *, const void *));
 
 #endif /* HFX_COMMON_ARRAY_H */

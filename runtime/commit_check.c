@@ -31,7 +31,8 @@ static struct hfx_error *sort_places(const struct commit_plan *plan,
 		return hfx_error_no_memory();
 	for (size_t i = 0; i < plan->num_writes; i++)
 		places[i] = (struct place){plan->writes[i].live_addr, i};
-	qsort(places, plan->num_writes, sizeof(*places), compare_places);
+	hfx_array_sort(places, plan->num_writes, sizeof(*places),
+	               compare_places);
 	*ret = places;
 	return NULL;
 }

@@ -121,12 +121,10 @@ static struct hfx_error *index_patches(struct engine *engine)
 		if (engine->patches.patches[i].state == RECORD_APPLIED &&
 		    engine_module_of(engine, &engine->patches.patches[i]))
 			HFX_TRY(index_patch(engine, (uint32_t)i));
-	if (engine->num_sites)
-		qsort(engine->sites, engine->num_sites, sizeof(*engine->sites),
-		      by_site);
-	if (engine->num_functions)
-		qsort(engine->functions, engine->num_functions,
-		      sizeof(*engine->functions), by_function);
+	hfx_array_sort(engine->sites, engine->num_sites, sizeof(*engine->sites),
+	               by_site);
+	hfx_array_sort(engine->functions, engine->num_functions,
+	               sizeof(*engine->functions), by_function);
 	return NULL;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "engine_apply.h"
 #include "image.h"
@@ -197,8 +198,8 @@ static int by_live_addr(const void *a, const void *b)
 
 static struct hfx_error *check_overlaps(struct engine_patch *patch)
 {
-	qsort(patch->sites, patch->num_sites, sizeof(*patch->sites),
-	      by_live_addr);
+	hfx_array_sort(patch->sites, patch->num_sites, sizeof(*patch->sites),
+	               by_live_addr);
 	for (size_t i = 1; i < patch->num_sites; i++)
 		if (patch->sites[i].live_addr - patch->sites[i - 1].live_addr <
 		    JUMP_SIZE)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "cursor.h"
 #include "engine_apply.h"
@@ -197,7 +198,8 @@ static uint64_t *sorted_old_addrs(const struct engine_patch *patch)
 		return NULL;
 	for (size_t i = 0; i < patch->num_functions; i++)
 		addrs[i] = patch->functions[i].old_live_addr;
-	qsort(addrs, patch->num_functions, sizeof(*addrs), by_old_addr);
+	hfx_array_sort(addrs, patch->num_functions, sizeof(*addrs),
+	               by_old_addr);
 	return addrs;
 }
 
@@ -212,9 +214,9 @@ static struct hfx_error *has_other_functions(const struct engine_patch *patch,
 		return hfx_error_no_memory();
 	*ret = false;
 	for (size_t i = 0; i < below->num_functions && !*ret; i++)
-		*ret = !bsearch(&below->functions[i].old_live_addr, addrs,
-		                patch->num_functions, sizeof(*addrs),
-		                by_old_addr);
+		*ret = !hfx_array_search(&below->functions[i].old_live_addr,
+		                         addrs, patch->num_functions,
+		                         sizeof(*addrs), by_old_addr);
 	return NULL;
 }
 

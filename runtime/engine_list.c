@@ -105,9 +105,8 @@ struct hfx_error *engine_list_in(struct target *target, const struct maps *maps,
 		if (may_hold_record(&maps->mappings[i]))
 			HFX_TRY(list_mapping(target, &maps->mappings[i],
 			                     &patches));
-	if (patches.num_patches)
-		qsort(patches.patches, patches.num_patches,
-		      sizeof(*patches.patches), by_sequence);
+	hfx_array_sort(patches.patches, patches.num_patches,
+	               sizeof(*patches.patches), by_sequence);
 	*ret = patches;
 	patches = (struct engine_patches){0};
 	return NULL;

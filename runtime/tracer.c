@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "commit_wire.h"
 #include "file.h"
@@ -221,7 +222,7 @@ static struct hfx_error *group(const struct commit_plan *plan,
 		return hfx_error_no_memory();
 	for (size_t i = 0; i < plan->num_writes; i++)
 		places[i].first = places[i].last = &plan->writes[i];
-	qsort(places, plan->num_writes, sizeof(*places), by_address);
+	hfx_array_sort(places, plan->num_writes, sizeof(*places), by_address);
 	for (size_t i = 0; i < plan->num_writes; i++) {
 		if (count && places[count - 1].first->live_addr ==
 		                     places[i].first->live_addr)
