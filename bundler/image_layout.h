@@ -12,13 +12,14 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "image.h"
 #include "image_writer.h"
 
 /** Size of the pages that an image is made of. */
 #define IMAGE_PAGE UINT64_C(4096)
 
-/** More runs than this are refused: each is a segment and a section or two. */
-#define IMAGE_MAX_RUNS 30000
+/** More runs than this are refused: the tables are one segment more. */
+#define IMAGE_MAX_RUNS (IMAGE_MAX_SEGMENTS - 1)
 
 /** Consecutive pages of one protection. */
 struct image_run {

@@ -8,6 +8,8 @@
 #ifndef HFX_COMMON_IMAGE_H
 #define HFX_COMMON_IMAGE_H
 
+#include <stdint.h>
+
 /**
  * Undefined symbol of the image that stands for the load bias of OLD's module:
  * `hfx.module + addend` is the place of OLD's virtual address `addend` in the
@@ -24,5 +26,11 @@
 
 /** Largest address span of an image, in bytes. */
 #define IMAGE_MAX_SPAN (UINT64_C(1) << 30)
+
+/**
+ * Most PT_LOADs of an image. Program headers are counted in 16 bits (gABI,
+ * "ELF Header"), and each segment has up to two sections, also counted so.
+ */
+#define IMAGE_MAX_SEGMENTS 30001u
 
 #endif /* HFX_COMMON_IMAGE_H */

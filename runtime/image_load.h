@@ -14,7 +14,6 @@
 
 #include "error.h"
 
-#define IMAGE_MAX_SEGMENTS    65536u
 #define IMAGE_MAX_SYMBOLS     200000u
 #define IMAGE_MAX_RELOCATIONS 16000000u
 #define IMAGE_MAX_STRING      65536u

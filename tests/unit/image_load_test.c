@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "image.h"
 #include "image_load.h"
 #include "image_writer.h"
 
@@ -251,6 +252,46 @@ static void what_the_format_does_not_allow_is_refused(void **state)
 	REFUSES(rx->p_type = PT_NULL);
 }
 
+/** Why an image with @p count segments and nothing else is refused. */
+static bool has_too_many_segments(size_t count)
+{
+	size_t size = sizeof(Elf64_Ehdr) + count * sizeof(Elf64_Phdr);
+	uint8_t *bytes = calloc(1, size);
+	Elf64_Ehdr *header = (Elf64_Ehdr *)bytes;
+	Elf64_Phdr *segments = (Elf64_Phdr *)(header + 1);
+	struct image_load image;
+	struct hfx_error *err;
+	bool ret;
+
+	assert_non_null(bytes);
+	memcpy(header->e_ident, ELFMAG, SELFMAG);
+	header->e_ident[EI_CLASS] = ELFCLASS64;
+	header->e_ident[EI_DATA] = ELFDATA2LSB;
+	header->e_type = ET_DYN;
+	header->e_machine = EM_X86_64;
+	header->e_phoff = sizeof(*header);
+	header->e_phentsize = sizeof(*segments);
+	header->e_phnum = (Elf64_Half)count;
+	for (size_t i = 0; i < count; i++)
+		segments[i] = (Elf64_Phdr){.p_type = PT_LOAD,
+		                           .p_flags = PF_R,
+		                           .p_vaddr = i * 0x2000,
+		                           .p_memsz = 1};
+	err = image_load_parse(bytes, size, &image);
+	assert_int_equal(hfx_error_code(err), HFX_ERROR_BAD_BUNDLE);
+	ret = strstr(hfx_error_message(err), "too many segments");
+	hfx_error_destroy(err);
+	free(bytes);
+	return ret;
+}
+
+static void as_many_segments_as_the_bundler_writes_are_read(void **state)
+{
+	(void)state;
+	assert_false(has_too_many_segments(IMAGE_MAX_SEGMENTS));
+	assert_true(has_too_many_segments(IMAGE_MAX_SEGMENTS + 1));
+}
+
 /** First place in the image with these 8 bytes. */
 static uint8_t *find_word(struct buffer *bytes, uint64_t word)
 {
@@ -338,6 +379,8 @@ int main(void)
 		cmocka_unit_test(each_relocation_gets_its_value),
 		cmocka_unit_test(a_distance_beyond_32_bits_is_refused),
 		cmocka_unit_test(what_the_format_does_not_allow_is_refused),
+		cmocka_unit_test(
+			as_many_segments_as_the_bundler_writes_are_read),
 		cmocka_unit_test(
 			relocations_the_format_does_not_list_are_refused),
 		cmocka_unit_test(every_shorter_image_is_refused_or_whole),
