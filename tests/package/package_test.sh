@@ -290,6 +290,24 @@ test_errors()
 		'target_sources(server PRIVATE $<1:greeting.c>)'
 }
 
+# Without CMake, from a folder that the build did not know.
+test_pkgconfig()
+{
+	export PKG_CONFIG_PATH
+	PKG_CONFIG_PATH=$(dirname "$(find "$work/hfx" -name hfx.pc)")
+	cat >"$project/version.c" <<-END
+	#include <hfx.h>
+	#include <stdio.h>
+	int main(void) { printf("%u.%u.%u\n", hfx_version() >> 16,
+		hfx_version() >> 8 & 255, hfx_version() & 255); }
+	END
+	# pkg-config escapes the spaces of its paths for the shell.
+	eval "cc -o \"\$work/version\" \"\$project/version.c\" \
+		$(pkg-config --cflags --libs hfx)"
+	[ "$(LD_LIBRARY_PATH="$PKG_CONFIG_PATH/.." "$work/version")" = \
+		"$(pkg-config --modversion hfx)" ] || die "another version"
+}
+
 # The examples are projects of their own, too.
 test_examples()
 {
