@@ -74,7 +74,7 @@ measure_diff()
 	times=$("$bin/bench_commands" $runs \
 		"$bin/hfx-bundle" diff "$@" "$old" "$new" -o "$scratch/diff.hfx" \
 		-- "$bin/bench_reference_pass" "$old" "$new")
-	row 1.5 1e6 "diff of ${old##*/}, ms" ${times% *} ${times#* }
+	row 1.5 1e6 "diff of ${old##*/}, ms" "${times% *}" "${times#* }"
 }
 
 measure_stalls()
