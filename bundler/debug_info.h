@@ -37,8 +37,8 @@ void debug_info_destroy(struct debug_info *debug);
 
 /**
  * Number of units of which there is only a skeleton: compiled with
- * -gsplit-dwarf, and the .dwo file is not where it says. Packages of them (.dwp)
- * are not read.
+ * -gsplit-dwarf, and the .dwo file is not where it says. Packages of them
+ * (.dwp) are not read.
  */
 HFX_MUST_CHECK struct hfx_error *
 debug_info_count_missing(struct debug_info *debug, size_t *ret);
@@ -75,7 +75,7 @@ void debug_function_deinit(struct debug_function *function);
  */
 HFX_MUST_CHECK struct hfx_error *
 debug_info_function(struct debug_info *debug, uint64_t addr,
-		    struct debug_function *ret);
+                    struct debug_function *ret);
 
 /**
  * Innermost inlined function at @p addr (DW_TAG_inlined_subroutine) that is
@@ -88,34 +88,34 @@ HFX_MUST_CHECK struct hfx_error *
 debug_info_inlined_at(struct debug_info *debug, uint64_t addr, char **name_ret);
 
 /** "file:line" of @p addr by the line table, owned; "" if unknown. */
-HFX_MUST_CHECK struct hfx_error *
-debug_info_line_at(struct debug_info *debug, uint64_t addr, char **ret);
+HFX_MUST_CHECK struct hfx_error *debug_info_line_at(struct debug_info *debug,
+                                                    uint64_t addr, char **ret);
 
 /**
  * Whether the code at @p addr is of line @p line: by the line table, or because
  * a function that is inlined there is called in that line (DW_AT_call_line).
  */
 HFX_MUST_CHECK struct hfx_error *debug_info_is_of_line(struct debug_info *debug,
-						       uint64_t addr,
-						       uint64_t line,
-						       bool *ret);
+                                                       uint64_t addr,
+                                                       uint64_t line,
+                                                       bool *ret);
 
 /**
  * Folder in which the unit of the code at @p addr was compiled
  * (DW_AT_comp_dir), borrowed; "" if unknown.
  */
-HFX_MUST_CHECK struct hfx_error *debug_info_folder_at(struct debug_info *debug,
-						      uint64_t addr,
-						      const char **ret);
+HFX_MUST_CHECK struct hfx_error *
+debug_info_folder_at(struct debug_info *debug, uint64_t addr, const char **ret);
 
 /**
  * Unit of the function or variable at @p addr, owned: DW_AT_name of its
  * compilation unit; "" if unknown. For variables: a DW_TAG_variable whose
  * location is DW_OP_addr @p addr.
  */
-HFX_MUST_CHECK struct hfx_error *
-debug_info_unit_at(struct debug_info *debug, uint64_t addr, bool is_variable,
-		   char **ret);
+HFX_MUST_CHECK struct hfx_error *debug_info_unit_at(struct debug_info *debug,
+                                                    uint64_t addr,
+                                                    bool is_variable,
+                                                    char **ret);
 
 /**
  * Where the variable at @p addr is declared, as a text that is the same in two
@@ -147,7 +147,8 @@ enum debug_storage {
 
 /** A type that two builds have, and that differs. */
 struct debug_type_change {
-	/** "struct mcp_parser_s", "enum state", in C++ "Game::Player". Owned. */
+	/** "struct mcp_parser_s", "enum state", in C++ "Game::Player". Owned.
+	 */
 	char *name;
 	uint64_t old_size;
 	uint64_t new_size;
@@ -201,9 +202,9 @@ struct debug_function_pair {
  */
 HFX_MUST_CHECK struct hfx_error *
 debug_info_compare_types(struct debug_info *old_debug,
-			 struct debug_info *new_debug,
-			 const struct debug_function_pair *functions,
-			 size_t count, struct debug_type_changes *ret);
+                         struct debug_info *new_debug,
+                         const struct debug_function_pair *functions,
+                         size_t count, struct debug_type_changes *ret);
 
 /**
  * Whether two functions are called alike: parameters, result, varargs, calling
@@ -211,7 +212,7 @@ debug_info_compare_types(struct debug_info *old_debug,
  */
 HFX_MUST_CHECK struct hfx_error *
 debug_info_same_call(struct debug_info *old_debug, struct debug_info *new_debug,
-		     uint64_t old_addr, uint64_t new_addr, bool *ret);
+                     uint64_t old_addr, uint64_t new_addr, bool *ret);
 
 /**
  * Whether two variables have the same type. Where DWARF has one of them not,
@@ -221,9 +222,9 @@ debug_info_same_call(struct debug_info *old_debug, struct debug_info *new_debug,
  */
 HFX_MUST_CHECK struct hfx_error *
 debug_info_same_variable(struct debug_info *old_debug,
-			 struct debug_info *new_debug, uint64_t old_addr,
-			 uint64_t new_addr, bool *ret, char **old_type_ret,
-			 char **new_type_ret);
+                         struct debug_info *new_debug, uint64_t old_addr,
+                         uint64_t new_addr, bool *ret, char **old_type_ret,
+                         char **new_type_ret);
 
 /** "file:line" of the variable at @p addr, owned; "" if unknown. */
 HFX_MUST_CHECK struct hfx_error *

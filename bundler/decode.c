@@ -135,8 +135,7 @@ bool decoder_next(struct decoder *decoder, const uint8_t *code, size_t size,
 	ret->is_call = in_group(found->detail, CS_GRP_CALL);
 	ret->is_jump = in_group(found->detail, CS_GRP_JUMP) && !ret->is_call;
 	ret->is_syscall = found->id == X86_INS_SYSCALL;
-	ret->is_padding = found->id == X86_INS_NOP ||
-			  found->id == X86_INS_INT3;
+	ret->is_padding = found->id == X86_INS_NOP || found->id == X86_INS_INT3;
 	if (in_group(found->detail, CS_GRP_BRANCH_RELATIVE) &&
 	    x86->op_count == 1 && x86->operands[0].type == X86_OP_IMM)
 		return add_branch(x86, bytes, addr, ret);

@@ -34,7 +34,7 @@ struct instruction {
 	bool is_padding;
 	/** Uses %fs at anything but %fs:0x28, the stack protector's canary. */
 	bool uses_tls;
-	/** Place and width of an immediate operand; width 0 if there is none. */
+	/** Place and width of an immediate operand; width 0 without one. */
 	uint8_t constant_off;
 	uint8_t constant_size;
 	bool has_reference;

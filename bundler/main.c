@@ -68,7 +68,7 @@ static const char diff_help_text[] =
 	"      --color WHEN        auto, always or never (default: auto)\n"
 	"  -q, --quiet             refusals and totals only\n"
 	"  -v, --verbose           also addresses, signatures, what was left "
-        "out\n"
+	"out\n"
 	"  -h, --help              this text\n"
 	"\n"
 	"Exit status: 0 done, 1 refused as unsafe, 2 usage or bad input,\n"

@@ -96,8 +96,8 @@ struct dynamic_relocation {
 };
 
 /**
- * A relocation that the linker kept (--emit-relocs) for code or data that it has
- * relocated already.
+ * A relocation that the linker kept (--emit-relocs) for code or data that it
+ * has relocated already.
  */
 struct kept_relocation {
 	uint64_t addr;

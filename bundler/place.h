@@ -67,8 +67,8 @@ const struct symbol *place_object_starting_after(const struct program *program,
                                                  uint64_t addr);
 
 /**
- * Whether nothing is at @p addr up to @p end that code could mean: no name, only
- * zeros, no relocation. It is padding, or an anonymous constant 0.
+ * Whether nothing is at @p addr up to @p end that code could mean: no name,
+ * only zeros, no relocation. It is padding, or an anonymous constant 0.
  */
 bool place_is_blank(const struct program *program, uint64_t addr, uint64_t end);
 

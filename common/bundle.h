@@ -18,7 +18,7 @@
 #define BUNDLE_MAX_PACKED   (256u << 20)
 #define BUNDLE_MAX_UNPACKED (1024u << 20)
 /** The archive may be this many times the file, plus a MiB. */
-#define BUNDLE_MAX_RATIO    1000
+#define BUNDLE_MAX_RATIO       1000
 #define BUNDLE_MANIFEST_MEMBER "manifest.json"
 
 struct bundle {
@@ -42,11 +42,11 @@ struct bundle {
  * @param[out] ret Bundle, for bundle_destroy().
  */
 HFX_MUST_CHECK struct hfx_error *bundle_parse(const void *data, size_t size,
-					      struct bundle **ret);
+                                              struct bundle **ret);
 
 /** Read the file at @p path once, then bundle_parse(); errors name the file. */
 HFX_MUST_CHECK struct hfx_error *bundle_read(const char *path,
-					     struct bundle **ret);
+                                             struct bundle **ret);
 
 /** As bundle_read(), from a borrowed descriptor. */
 HFX_MUST_CHECK struct hfx_error *bundle_read_fd(int fd, struct bundle **ret);

@@ -24,8 +24,10 @@ HFX_MUST_CHECK HFX_PRINTF(2, 3) struct hfx_error *hfx_error_create(
 	enum hfx_error_code code, const char *format, ...);
 
 /** A new #HFX_ERROR_OS: the message, `": "` and the text of @p error_number. */
-HFX_MUST_CHECK HFX_PRINTF(2, 3) struct hfx_error *hfx_error_os(
-	int error_number, const char *format, ...);
+HFX_MUST_CHECK HFX_PRINTF(2,
+                          3) struct hfx_error *hfx_error_os(int error_number,
+                                                            const char *format,
+                                                            ...);
 
 /** The static error for lack of memory. */
 HFX_MUST_CHECK struct hfx_error *hfx_error_no_memory(void);
@@ -41,7 +43,8 @@ HFX_MUST_CHECK HFX_PRINTF(2, 3) struct hfx_error *hfx_error_wrap(
 /** For `cleanup_error`: destroys what the pointer at @p err holds. */
 void hfx_error_cleanup(struct hfx_error **err);
 
-/** Return from the function with the error of @p expression, if there is one. */
+/** Return from the function with the error of @p expression, if there is one.
+ */
 #define HFX_TRY(expression)                                                    \
 	do {                                                                   \
 		struct hfx_error *try_error_ = (expression);                   \

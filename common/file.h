@@ -27,17 +27,17 @@ void buffer_deinit(struct buffer *buffer);
  * Works for files that report no size (/proc, pipes).
  */
 HFX_MUST_CHECK struct hfx_error *file_read(const char *path, size_t max_size,
-					   struct buffer *ret);
+                                           struct buffer *ret);
 
 /** As file_read(), from the start of @p fd where it can be sought. */
 HFX_MUST_CHECK struct hfx_error *file_read_fd(int fd, size_t max_size,
-					      struct buffer *ret);
+                                              struct buffer *ret);
 
 /**
  * Write a file whole or not at all: to a temporary file beside it, synced,
  * then renamed over it. An existing file keeps its permissions.
  */
 HFX_MUST_CHECK struct hfx_error *file_replace(const char *path,
-					      const void *data, size_t size);
+                                              const void *data, size_t size);
 
 #endif /* HFX_COMMON_FILE_H */

@@ -30,10 +30,10 @@
 #define MANIFEST_MAX_WARNINGS  100000
 #define MANIFEST_MAX_ACCEPTED  100000
 /** Nesting of JSON, and JSON values in all. */
-#define MANIFEST_MAX_DEPTH     16
-#define MANIFEST_MAX_VALUES    (4 << 20)
+#define MANIFEST_MAX_DEPTH  16
+#define MANIFEST_MAX_VALUES (4 << 20)
 /** Largest `created`: what an archive can say of a modification time. */
-#define MANIFEST_MAX_CREATED   UINT64_C(077777777777)
+#define MANIFEST_MAX_CREATED UINT64_C(077777777777)
 
 /** Longest build-id that is accepted, in bytes; usual are 16 and 20. */
 #define BUILD_ID_MAX 64
@@ -160,7 +160,7 @@ struct manifest {
  * @param[out] ret Manifest, for manifest_destroy().
  */
 HFX_MUST_CHECK struct hfx_error *manifest_parse(const void *text, size_t size,
-						struct manifest **ret);
+                                                struct manifest **ret);
 
 /**
  * Write a manifest as text: the same manifest gives the same bytes.
@@ -169,8 +169,8 @@ HFX_MUST_CHECK struct hfx_error *manifest_parse(const void *text, size_t size,
  * strings are written as empty ones. What manifest_parse() would refuse is not
  * written (#HFX_ERROR_INVALID_ARGUMENT, or the error of manifest_parse()).
  */
-HFX_MUST_CHECK struct hfx_error *manifest_format(const struct manifest *manifest,
-						 struct buffer *ret);
+HFX_MUST_CHECK struct hfx_error *
+manifest_format(const struct manifest *manifest, struct buffer *ret);
 
 /** Whether @p name may be the name of a patch. */
 bool manifest_name_is_valid(const char *name);

@@ -19,7 +19,8 @@
 #include "error.h"
 #include "record.h"
 
-/** One write: up to SITE_SIZE bytes that must be `before` and become `after`. */
+/** One write: up to SITE_SIZE bytes that must be `before` and become `after`.
+ */
 struct commit_write {
 	uint64_t live_addr;
 	uint32_t size;
@@ -64,7 +65,7 @@ struct commit_result {
  * #HFX_ERROR_POISONED.
  */
 HFX_MUST_CHECK struct hfx_error *commit_execute(pid_t pid,
-						const struct commit_plan *plan,
-						struct commit_result *ret);
+                                                const struct commit_plan *plan,
+                                                struct commit_result *ret);
 
 #endif /* HFX_RUNTIME_COMMIT_H */

@@ -16,7 +16,7 @@ static const char help[] =
 	"\n"
 	"      --dry-run     do everything but stop threads and redirect code\n"
 	"      --timeout MS  keep trying for so long to find the threads "
-        "outside\n"
+	"outside\n"
 	"                    of the code that is redirected (default 1000)\n"
 	"  -q, --quiet       print errors only\n"
 	"  -v, --verbose     print each function\n"

@@ -16,7 +16,7 @@ static const char help[] =
 	"      --version  show the version\n"
 	"\n"
 	"Exit code: 0 done; 1 refused or failed, and the process runs on as "
-        "it\n"
+	"it\n"
 	"was; 2 wrong arguments or a bundle that cannot be read.\n";
 
 static const struct command {

@@ -329,8 +329,8 @@ static struct hfx_error *symbol_address(const struct lookup *lookup,
 				"%s: the resolver of %s is not code",
 				lookup->module->path, lookup->query->name);
 		return hfx_error_wrap(
-			lookup->target->ops->call(lookup->target, addr,
-		                                  no_args, ret),
+			lookup->target->ops->call(lookup->target, addr, no_args,
+		                                  ret),
 			"call the resolver of %s", lookup->query->name);
 	}
 	*ret = addr;

@@ -23,33 +23,32 @@ struct target;
 struct target_ops {
 	/** Read exactly @p size bytes of live memory. */
 	struct hfx_error *(*read)(struct target *target, uint64_t live_addr,
-				  void *buffer, size_t size);
+	                          void *buffer, size_t size);
 	/**
 	 * Write exactly @p size bytes, whatever the mapping's protection, by
 	 * /proc/PID/mem: no mapping becomes writable and executable.
 	 */
 	struct hfx_error *(*write)(struct target *target, uint64_t live_addr,
-				   const void *data, size_t size);
+	                           const void *data, size_t size);
 	/**
 	 * Make a system call in the process.
 	 *
 	 * @param[out] result_ret What the kernel returned: negative is -errno.
 	 */
 	struct hfx_error *(*syscall)(struct target *target, long number,
-				     const uint64_t args[6],
-				     int64_t *result_ret);
+	                             const uint64_t args[6],
+	                             int64_t *result_ret);
 	/**
 	 * Call a function of up to two integer arguments in the process: the
 	 * resolver of an IFUNC symbol (gABI STT_GNU_IFUNC), or the unwinder's
 	 * __register_frame_info().
 	 */
 	struct hfx_error *(*call)(struct target *target, uint64_t live_addr,
-				  const uint64_t args[2],
-				  uint64_t *result_ret);
+	                          const uint64_t args[2], uint64_t *result_ret);
 	/** commit_execute() for this process, by the way that fits it. */
 	struct hfx_error *(*commit)(struct target *target,
-				    const struct commit_plan *plan,
-				    struct commit_result *ret);
+	                            const struct commit_plan *plan,
+	                            struct commit_result *ret);
 	void (*destroy)(struct target *target);
 };
 
@@ -67,7 +66,7 @@ struct target {
  * installed with the library.
  */
 HFX_MUST_CHECK struct hfx_error *target_create_self(const char *tracer_path,
-						    struct target **ret);
+                                                    struct target **ret);
 
 /**
  * Another process, by ptrace. Threads are only stopped inside `syscall`, `call`
@@ -77,7 +76,7 @@ HFX_MUST_CHECK struct hfx_error *target_create_self(const char *tracer_path,
  * #HFX_ERROR_UNSUPPORTED for a 32-bit process.
  */
 HFX_MUST_CHECK struct hfx_error *target_create_ptrace(pid_t pid,
-						      struct target **ret);
+                                                      struct target **ret);
 
 /** Free a target; `NULL` is allowed. */
 void target_destroy(struct target *target);

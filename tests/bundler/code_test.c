@@ -242,7 +242,7 @@ static void only_the_target_of_a_jump_changed(void **state)
 		"NOINLINE int work(int n)\n"
 		"{ int r; __asm__(\"movl %1, %0; cmpl $3, %0; \"\n"
 		"  \"jl \" V(\"1f\", \"2f\") \"; addl $1, %0; 1: addl $10, %0; "
-	        "\"\n"
+		"\"\n"
 		"  \"2: addl $100, %0\" : \"=&r\"(r) : \"r\"(n)); return r; }\n"
 		"int main(int argc, char **argv)\n"
 		"{ (void)argv; printf(\"%d\\n\", work(argc)); return 0; }\n";
