@@ -351,7 +351,7 @@ static void strings_that_are_counted_from_one(void **state)
 		     "  return c + V(1, 2); }\n"
 		     "int main(int argc, char **argv)\n"
 		     "{ (void)argv; first(argc - 1); printf(\"%d\\n\", "
-	             "order(text, 1));\n"
+		     "order(text, 1));\n"
 		     "  printf(\"%d\\n\", order(\"922337203685477580\", 1));\n"
 		     "  printf(\"%d\\n\", order(\"9123\", 1)); return 0; }\n";
 
