@@ -20,7 +20,7 @@ build_and_test()
 		cd "$root"
 		cmake --preset "$preset"
 		cmake --build --preset "$preset" -j "$jobs"
-		ctest --preset "$preset" "$@"
+		ctest --preset "$preset" -j "$jobs" "$@"
 	)
 }
 

@@ -49,6 +49,23 @@ static inline bool build_can_run(const char *compiler)
 	return system(command) == 0;
 }
 
+/** Whether to take the time for everything: HFX_LONG_TESTS is set. */
+static inline bool build_is_long(void)
+{
+	return getenv("HFX_LONG_TESTS") != NULL;
+}
+
+/**
+ * Whether the next of many ways to compile is tried. One in three is, each test
+ * goes on where the last one stopped, and when all take their time, all are.
+ */
+static inline bool build_has_turn(void)
+{
+	static unsigned turn;
+
+	return turn++ % 3 == 0 || build_is_long();
+}
+
 /** Open `build->file`; false when libdw finds no debug information. */
 static inline bool build_open(struct build *build)
 {

@@ -66,7 +66,8 @@ static const char cxx_source[] =
 
 static bool can_compile(const char *way)
 {
-	return strncmp(way, "clang", 5) != 0 || build_can_run("clang");
+	return build_has_turn() &&
+	       (strncmp(way, "clang", 5) != 0 || build_can_run("clang"));
 }
 
 /** Build with the way's compiler for C++. */
