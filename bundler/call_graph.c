@@ -87,9 +87,8 @@ static void sort_calls(struct call_graph *graph)
 {
 	size_t count = 0, callee = 0;
 
-	if (graph->num_calls)
-		qsort(graph->calls, graph->num_calls, sizeof(*graph->calls),
-		      compare_calls);
+	hfx_array_sort(graph->calls, graph->num_calls, sizeof(*graph->calls),
+	               compare_calls);
 	for (size_t i = 0; i < graph->num_calls; i++) {
 		const struct call *call = &graph->calls[i];
 

@@ -362,9 +362,8 @@ HFX_MUST_CHECK struct hfx_error *debug_enums_differ(struct debug_pair *pair,
                                                     Dwarf_Die *old_type,
                                                     Dwarf_Die *new_type,
                                                     char **ret);
-HFX_MUST_CHECK struct hfx_error *debug_virtuals_differ(Dwarf_Die *old_type,
-                                                       Dwarf_Die *new_type,
-                                                       char **ret);
+HFX_MUST_CHECK struct hfx_error *
+debug_virtuals_differ(Dwarf_Die *old_type, Dwarf_Die *new_type, char **ret);
 
 /** Fill in who uses the types that changed, and where their objects are. */
 HFX_MUST_CHECK struct hfx_error *

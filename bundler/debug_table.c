@@ -116,8 +116,7 @@ struct hfx_error *debug_type_table_fill(struct debug_type_table *table,
 			HFX_TRY(add_type(table, &unit->types[k]));
 		HFX_TRY(add_imports(table, unit, visit));
 	}
-	if (table->num_items > 1)
-		qsort(table->items, table->num_items, sizeof(*table->items),
-		      compare_named);
+	hfx_array_sort(table->items, table->num_items, sizeof(*table->items),
+	               compare_named);
 	return NULL;
 }

@@ -330,9 +330,9 @@ static struct hfx_error *parse_module(const struct json_node *node,
                                       struct manifest_module *module)
 {
 	static const char *const members[] = {
-		"name",    "old_build_id", "new_build_id", "image", "functions",
-		"imports", "objects",      "warnings",     "accepted",
-		NULL,
+		"name",      "old_build_id", "new_build_id", "image",
+		"functions", "imports",      "objects",      "warnings",
+		"accepted",  NULL,
 	};
 
 	HFX_TRY(node_check_object(node, members));
