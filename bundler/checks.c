@@ -60,6 +60,39 @@ static bool is_newer(const char *a, const char *b)
 	       a_status.st_mtime > b_status.st_mtime;
 }
 
+/* Where the first option that differs stands in the second text. */
+static const char *first_difference(const char *a, const char *b)
+{
+	size_t i = 0;
+
+	while (a[i] && a[i] == b[i])
+		i++;
+	while (i && b[i - 1] != ' ')
+		i--;
+	return b + i;
+}
+
+static struct hfx_error *check_producers(const struct program *old_program,
+                                         const struct program *new_program,
+                                         struct warnings *warnings)
+{
+	HFX_CLEANUP(hfx_free) char *old_text = NULL;
+	HFX_CLEANUP(hfx_free) char *new_text = NULL;
+
+	if (!old_program->debug || !new_program->debug)
+		return NULL;
+	HFX_TRY(debug_info_producers(old_program->debug, &old_text));
+	HFX_TRY(debug_info_producers(new_program->debug, &new_text));
+	if (!strcmp(old_text, new_text))
+		return NULL;
+	return warnings_add(warnings,
+	                    "the builds are by different compilers or options "
+	                    "(OLD: ...%.80s, NEW: ...%.80s): much may look "
+	                    "changed that is not",
+	                    first_difference(new_text, old_text),
+	                    first_difference(old_text, new_text));
+}
+
 struct hfx_error *check_inputs(const struct program *old_program,
                                const struct program *new_program,
                                struct warnings *warnings)
@@ -70,6 +103,8 @@ struct hfx_error *check_inputs(const struct program *old_program,
 			"the builds are by different compilers (%s; %s): "
 			"much may look changed that is not",
 			old_program->comment, new_program->comment));
+	else
+		HFX_TRY(check_producers(old_program, new_program, warnings));
 	if (!old_program->debug || !new_program->debug)
 		HFX_TRY(warnings_add(
 			warnings,

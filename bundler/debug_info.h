@@ -101,6 +101,13 @@ HFX_MUST_CHECK struct hfx_error *debug_info_is_of_line(struct debug_info *debug,
                                                        bool *ret);
 
 /**
+ * Compilers and options of all units (DW_AT_producer): the distinct ones in
+ * alphabetical order, joined by "; ". Owned.
+ */
+HFX_MUST_CHECK struct hfx_error *debug_info_producers(struct debug_info *debug,
+                                                      char **ret);
+
+/**
  * Folder in which the unit of the code at @p addr was compiled
  * (DW_AT_comp_dir), borrowed; "" if unknown.
  */

@@ -250,6 +250,19 @@ static void other_compilers_are_a_warning(void **state)
 	expect_warning(report, "the builds are by different compilers");
 }
 
+static void other_options_are_a_warning(void **state)
+{
+	static const char source[] =
+		HEAD "NOINLINE int work(int n)\n"
+		     "{ return printf(\"%d\\n\", n) * V(2, 3) + 1; }\n" MAIN;
+
+	(void)state;
+	build_pair("-O2", source);
+	expect_status(0, "cd new && gcc -O1 -g main.c -o prog");
+	SCOPED_JSON *report = diff(0, "");
+	expect_warning(report, "NEW: ...-O1");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +283,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(an_accepted_initial_value_is_a_warning),
 		SANDBOX_TEST(an_accepted_structure_is_a_warning),
 		SANDBOX_TEST(other_compilers_are_a_warning),
+		SANDBOX_TEST(other_options_are_a_warning),
 	};
 
 	sandbox_filter(argc, argv);
