@@ -120,6 +120,9 @@ static void check_module(const struct manifest_module *a,
 	assert_int_equal(a->objects[0].new_size, b->objects[0].new_size);
 	assert_int_equal(a->num_warnings, b->num_warnings);
 	assert_string_equal(a->warnings[0], b->warnings[0]);
+	assert_int_equal(a->num_accepted_types, b->num_accepted_types);
+	assert_string_equal(a->accepted_types[0], b->accepted_types[0]);
+	assert_int_equal(a->num_accepted_data, b->num_accepted_data);
 }
 
 static void what_is_formatted_is_parsed_to_the_same(void **state)
@@ -290,6 +293,24 @@ static void other_types_are_refused(void **state)
 	        "modules[0].warnings[0]: not a string");
 	refused(ROOT_WITH(MODULE_WITH("", "", "", "null")),
 	        "modules[0].warnings[0]: not a string");
+}
+
+#define ACCEPTED(value)                                                        \
+	ROOT_WITH("{" MODULE_HEAD ",\"functions\":[],\"imports\":[],"          \
+	          "\"objects\":[],\"warnings\":[],\"accepted\":" value "}")
+
+static void what_is_accepted_is_checked(void **state)
+{
+	(void)state;
+	refused(ACCEPTED("[]"), "accepted: not an object");
+	refused(ACCEPTED("{\"types\":[]}"), "accepted.data: missing");
+	refused(ACCEPTED("{\"types\":[],\"data\":[]}"), "accepted: empty");
+	refused(ACCEPTED("{\"types\":[1],\"data\":[]}"),
+	        "accepted.types[0]: not a string");
+	refused(ACCEPTED("{\"types\":[],\"data\":[\"\"]}"),
+	        "accepted.data[0]: empty");
+	refused(ACCEPTED("{\"types\":[\"a\"],\"data\":[],\"x\":1}"),
+	        "accepted.x: unknown member");
 }
 
 static void a_manifest_without_modules_is_refused(void **state)
@@ -569,6 +590,7 @@ int main(void)
 		cmocka_unit_test(unknown_members_are_named_with_their_place),
 		cmocka_unit_test(missing_members_are_named_with_their_place),
 		cmocka_unit_test(other_types_are_refused),
+		cmocka_unit_test(what_is_accepted_is_checked),
 		cmocka_unit_test(a_manifest_without_modules_is_refused),
 		cmocka_unit_test(
 			text_that_is_not_json_is_refused_with_its_line),

@@ -72,6 +72,9 @@ static inline void sample_module(struct manifest_module *module)
 	module->warnings = calloc(1, sizeof(*module->warnings));
 	module->warnings[0] = strdup("struct parser grows from 40 to 48 bytes");
 	module->num_warnings = 1;
+	module->accepted_types = calloc(1, sizeof(*module->accepted_types));
+	module->accepted_types[0] = strdup("struct parser");
+	module->num_accepted_types = 1;
 }
 
 static inline struct manifest *sample_manifest(void)
