@@ -190,7 +190,40 @@ static struct hfx_error *check_entries(struct selection *selection)
 	return NULL;
 }
 
-/* Constructors run at start only: what they would do now is not done. */
+static bool is_constructor_list(const struct section *section)
+{
+	return !strcmp(section->name, ".init_array") ||
+	       !strcmp(section->name, ".preinit_array");
+}
+
+static struct hfx_error *refuse_constructor(struct selection *selection,
+                                            uint32_t function,
+                                            bool is_destructor)
+{
+	const struct program *program = selection->new_program;
+	bool is_new = program->functions[function].peer == NO_INDEX;
+
+	return refusals_add(
+		&selection->closure.refusals, function,
+		function_name(program, &program->functions[function]),
+		is_destructor
+			? "Call it from code that runs at the end, or leave "
+			  "this function out with --skip if what it does is "
+			  "not needed"
+			: "Make the object constant, set it up at first use, "
+			  "or leave this function out with --skip if what it "
+			  "does is not needed",
+		"%s %s; %ss %s", is_new ? "a new" : "a changed",
+		is_destructor ? "destructor" : "constructor",
+		is_destructor ? "destructor" : "constructor",
+		is_destructor ? "are those that OLD lists (.fini_array)"
+			      : "run only when the program starts");
+}
+
+/*
+ * Constructors run at start only: what they would do now is not done. A new
+ * destructor is in no list; one that OLD has jumps to its new code.
+ */
 static struct hfx_error *check_constructors(struct selection *selection)
 {
 	struct program *program = selection->new_program;
@@ -201,8 +234,11 @@ static struct hfx_error *check_constructors(struct selection *selection)
 		const struct section *section =
 			program_section_at(program, relocation->addr);
 
-		if (!section || (strcmp(section->name, ".init_array") &&
-		                 strcmp(section->name, ".preinit_array")))
+		bool is_destructor =
+			section && !strcmp(section->name, ".fini_array");
+
+		if (!section ||
+		    (!is_destructor && !is_constructor_list(section)))
 			continue;
 		const struct function *function = program_function_at(
 			program, relocation->symbol_addr + relocation->addend);
@@ -210,15 +246,9 @@ static struct hfx_error *check_constructors(struct selection *selection)
 		if (!function || selection->exclusions[index] ||
 		    function->verdict == VERDICT_SAME)
 			continue;
-		HFX_TRY(refusals_add(
-			&selection->closure.refusals, index,
-			function_name(program, function),
-			"Make the object constant, set it up at first use, or "
-			"leave this function out with --skip if what it does "
-			"is not needed",
-			"%s constructor; constructors run only when the "
-			"program starts",
-			function->peer == NO_INDEX ? "a new" : "a changed"));
+		if (!is_destructor || function->peer == NO_INDEX)
+			HFX_TRY(refuse_constructor(selection, index,
+			                           is_destructor));
 	}
 	return NULL;
 }

@@ -464,6 +464,28 @@ static void a_library_that_is_not_loaded_is_refused(void **state)
 	expect_refusal(report, "floor", "libm.so.6");
 }
 
+static void a_new_destructor_is_refused(void **state)
+{
+	(void)state;
+	expect_refused("-O2",
+	               HEAD "V(, __attribute__((destructor)))\n"
+	                    "void finish(void) { V(, puts(\"end\");) }\n"
+	                    "V(, __attribute__((destructor)) void more(void)\n"
+	                    "{ puts(\"more\"); })\n"
+	                    "NOINLINE int work(int n)\n"
+	                    "{ return n V(+, -) 2; }\n" MAIN,
+	               "more", "a new destructor");
+}
+
+static void a_changed_destructor_is_fine(void **state)
+{
+	(void)state;
+	expect_behaves_as_new("-O2", HEAD
+	                      "__attribute__((destructor)) void finish(void)\n"
+	                      "{ puts(V(\"one\", \"two\")); }\n"
+	                      "NOINLINE int work(int n) { return n; }\n" MAIN);
+}
+
 static void without_debug_information_it_is_told(void **state)
 {
 	(void)state;
@@ -557,6 +579,8 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(a_constant_that_is_still_read_is_told),
 		SANDBOX_TEST(a_removed_function_that_is_called_is_told),
 		SANDBOX_TEST(a_library_that_is_not_loaded_is_refused),
+		SANDBOX_TEST(a_new_destructor_is_refused),
+		SANDBOX_TEST(a_changed_destructor_is_fine),
 		SANDBOX_TEST(without_debug_information_it_is_told),
 		SANDBOX_TEST(a_class_is_refused),
 		SANDBOX_TEST(a_virtual_function_that_is_added_is_refused),
