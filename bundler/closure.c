@@ -80,6 +80,12 @@ static struct hfx_error *resolve_function(struct closure *closure,
 		has_peer ? closure->old_program->functions[function->peer].addr
 			 : 0;
 
+	if (!strncmp(function_name(closure->new_program, function),
+	             "__morestack", strlen("__morestack")))
+		return closure_refuse(closure, ret,
+		                      "Build both versions without "
+		                      "-fsplit-stack",
+		                      "is built with -fsplit-stack");
 	ret->kind = TARGET_INSIDE;
 	if (!place->off && has_peer &&
 	    !(function->is_selected && is_branch && !use->is_pointer)) {
@@ -152,6 +158,19 @@ static struct hfx_error *relocate_absolute(struct closure *closure,
 		is_inside ? reference->target : target->old_addr);
 }
 
+/* What counts from an object goes where the object goes. */
+static struct hfx_error *resolve_anchored(struct closure *closure,
+                                          const struct symbol *anchor,
+                                          uint64_t addr, struct target *ret)
+{
+	struct place place = place_at(closure->new_program, anchor->addr);
+
+	HFX_TRY(closure_resolve_object(closure, &place, ret));
+	if (ret->kind == TARGET_OLD)
+		ret->old_addr += addr - anchor->addr;
+	return NULL;
+}
+
 static struct hfx_error *follow_reference(struct closure *closure,
                                           const struct function *function,
                                           const struct reference *reference)
@@ -167,7 +186,14 @@ static struct hfx_error *follow_reference(struct closure *closure,
 		function->addr + reference->insn_off + reference->field_off;
 	struct target target;
 
-	HFX_TRY(closure_resolve(closure, reference->target, &use, &target));
+	const struct symbol *anchor =
+		program_anchor_at(closure->new_program, addr);
+	if (anchor)
+		HFX_TRY(resolve_anchored(closure, anchor, reference->target,
+		                         &target));
+	else
+		HFX_TRY(closure_resolve(closure, reference->target, &use,
+		                        &target));
 	if (target.kind == TARGET_REFUSED)
 		return NULL;
 	if (reference->relocation != R_X86_64_PC32)

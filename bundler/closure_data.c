@@ -488,6 +488,14 @@ static struct hfx_error *stay_together(struct closure *closure,
 	return NULL;
 }
 
+static bool is_anchored(const struct closure *closure,
+                        const struct reference *reference)
+{
+	return program_anchor_at(closure->new_program,
+	                         closure->function->addr + reference->insn_off +
+	                                 reference->field_off);
+}
+
 struct hfx_error *closure_keep_tables(struct closure *closure)
 {
 	const struct function *function = closure->function;
@@ -495,7 +503,8 @@ struct hfx_error *closure_keep_tables(struct closure *closure)
 
 	for (size_t i = 0; i < function->num_references; i++) {
 		uint64_t addr = function->references[i].target;
-		if (function->references[i].kind != REFERENCE_ADDRESS)
+		if (function->references[i].kind != REFERENCE_ADDRESS ||
+		    is_anchored(closure, &function->references[i]))
 			continue;
 		const struct symbol *table = used_table_before(closure, addr);
 		if (!table || old_never_uses_end(closure, table))

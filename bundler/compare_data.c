@@ -393,13 +393,37 @@ static bool same_target(struct comparison *c, uint64_t old_addr,
 	return same_place(c, old_addr, new_addr, 0);
 }
 
+static const struct symbol *anchor_of(const struct program *program,
+                                      const struct function *function,
+                                      const struct reference *reference)
+{
+	return program_anchor_at(program, function->addr + reference->insn_off +
+	                                          reference->field_off);
+}
+
+/* Where both builds say of which object a reference counts: nothing to guess.
+ */
+static bool same_anchor(struct comparison *c, const struct reference *o,
+                        const struct reference *n, bool *is_done_ret)
+{
+	const struct symbol *a = anchor_of(c->old_program, c->old_function, o);
+	const struct symbol *b = anchor_of(c->new_program, c->new_function, n);
+
+	*is_done_ret = a && b;
+	return *is_done_ret && o->target - a->addr == n->target - b->addr &&
+	       same_place(c, a->addr, b->addr, 0);
+}
+
 bool comparison_same_reference(struct comparison *c, const struct reference *o,
                                const struct reference *n)
 {
 	uint64_t width = o->kind == REFERENCE_ACCESS ? o->access_size : 0;
 	bool is_address = o->kind == REFERENCE_ADDRESS, is_done = false;
-	bool same = is_address && same_start(c, o->target, n->target, &is_done);
+	bool same = same_anchor(c, o, n, &is_done);
 
+	if (is_done)
+		return same;
+	same = is_address && same_start(c, o->target, n->target, &is_done);
 	if (!is_done)
 		same = same_place(c, o->target, n->target, width);
 	return same || (is_address && same_end(c, o->target, n->target));

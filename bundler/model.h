@@ -107,7 +107,10 @@ struct kept_relocation {
 	 * another instruction: only an immediate operand is an address.
 	 */
 	bool was_got_load;
-	/** The address that the place holds. */
+	/**
+	 * The address that the place holds; for R_X86_64_PC32 the start of the
+	 * object that the reference counts from.
+	 */
 	uint64_t target;
 };
 
@@ -228,7 +231,7 @@ struct program {
 	struct dynamic_relocation *relocations;
 	size_t num_relocations;
 	size_t cap_relocations;
-	/** By place; only of programs linked for a fixed address. */
+	/** By place; empty where the linker kept none. */
 	struct kept_relocation *kept;
 	size_t num_kept;
 	size_t cap_kept;
@@ -273,6 +276,13 @@ program_relocation_at(const struct program *program, uint64_t addr);
 
 /** First relocation at or behind @p addr: an index, perhaps the count. */
 size_t program_relocation_from(const struct program *program, uint64_t addr);
+
+/**
+ * The object that the reference in the field at @p addr counts from, if the
+ * linker kept a relocation that names it; else `NULL`.
+ */
+const struct symbol *program_anchor_at(const struct program *program,
+                                       uint64_t addr);
 
 /** First kept relocation at or behind @p addr: an index, perhaps the count. */
 size_t program_kept_from(const struct program *program, uint64_t addr);

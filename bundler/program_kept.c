@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that is linked for a fixed address holds addresses in its code and
- * data that look like any other number. Only the relocations that the linker
- * was told to keep (--emit-relocs) tell which are which.
+ * What the linker was told to keep (--emit-relocs). A program that is linked
+ * for a fixed address holds addresses in its code and data that look like any
+ * other number: only relocations tell which are which. In any program they tell
+ * of which object a reference counts from, where it names one.
  */
 #include <gelf.h>
 #include <stdlib.h>
@@ -110,23 +111,48 @@ static struct hfx_error *add_kept(struct program *program, size_t num_sorted,
 	                                           : hfx_error_no_memory();
 }
 
+/* A distance to an object with a name: the reference counts from there. */
+static struct hfx_error *add_anchor(struct program *program, uint64_t addr,
+                                    uint32_t type, const GElf_Sym *sym)
+{
+	const struct section *section = program_section_at(program, addr);
+	struct kept_relocation kept = {
+		.addr = addr,
+		.type = R_X86_64_PC32,
+		.target = sym->st_value,
+	};
+
+	if (!section || section->kind != SECTION_CODE ||
+	    (type != R_X86_64_PC32 && !is_got_load(type)) ||
+	    GELF_ST_TYPE(sym->st_info) != STT_OBJECT ||
+	    sym->st_shndx == SHN_UNDEF)
+		return NULL;
+	return HFX_ARRAY_PUSH(program, kept, kept) ? NULL
+	                                           : hfx_error_no_memory();
+}
+
 static struct hfx_error *read_section(struct program *program,
-                                      size_t num_sorted, Elf_Scn *scn,
+                                      size_t num_sorted, Elf *elf, Elf_Scn *scn,
                                       const GElf_Shdr *shdr)
 {
 	Elf_Data *data = elf_getdata(scn, NULL);
+	Elf_Data *symbols = elf_getdata(elf_getscn(elf, shdr->sh_link), NULL);
 	GElf_Rela rela;
+	GElf_Sym sym;
 
-	if (!data || !shdr->sh_entsize)
+	if (!data || !symbols || !shdr->sh_entsize)
 		return elf_file_error(program->elf, "kept relocations");
 	for (size_t i = 0; i < shdr->sh_size / shdr->sh_entsize; i++) {
-		if (!gelf_getrela(data, i, &rela))
+		if (!gelf_getrela(data, i, &rela) ||
+		    !gelf_getsym(symbols, GELF_R_SYM(rela.r_info), &sym))
 			return elf_file_error(program->elf, "kept relocations");
-		HFX_TRY(add_kept(program, num_sorted,
-		                 (struct kept_relocation){
-					 .addr = rela.r_offset,
-					 .type = GELF_R_TYPE(rela.r_info),
-				 }));
+		uint32_t type = GELF_R_TYPE(rela.r_info);
+		HFX_TRY(add_anchor(program, rela.r_offset, type, &sym));
+		if (program->is_fixed)
+			HFX_TRY(add_kept(
+				program, num_sorted,
+				(struct kept_relocation){.addr = rela.r_offset,
+			                                 .type = type}));
 	}
 	return NULL;
 }
@@ -147,7 +173,7 @@ static struct hfx_error *read_kept(struct program *program, size_t num_sorted,
 	while ((scn = elf_nextscn(elf, scn)) && gelf_getshdr(scn, &shdr)) {
 		if (shdr.sh_type != SHT_RELA || (shdr.sh_flags & SHF_ALLOC))
 			continue;
-		HFX_TRY(read_section(program, num_sorted, scn, &shdr));
+		HFX_TRY(read_section(program, num_sorted, elf, scn, &shdr));
 		*found_ret = true;
 	}
 	return NULL;
@@ -189,19 +215,21 @@ struct hfx_error *program_load_kept(struct program *program)
 	bool found = false;
 	GElf_Ehdr ehdr;
 
-	if (!gelf_getehdr(file->elf, &ehdr) || ehdr.e_type != ET_EXEC)
-		return NULL;
-	program->is_fixed = program->is_executable = true;
+	if (!gelf_getehdr(file->elf, &ehdr))
+		return elf_file_error(file, "ELF header");
+	if (ehdr.e_type == ET_EXEC)
+		program->is_fixed = program->is_executable = true;
 	HFX_TRY(read_kept(program, num_sorted, file->elf, &found));
 	if (!found && file->symbols_elf != file->elf)
 		HFX_TRY(read_kept(program, num_sorted, file->symbols_elf,
 		                  &found));
-	if (!found)
+	if (!found && program->is_fixed)
 		return hfx_error_create(HFX_ERROR_BAD_ELF,
 		                        "%s: linked for a fixed address, and "
 		                        "its relocations are not kept; " REMEDY,
 		                        program->path);
-	HFX_TRY(add_all_slots(program, num_sorted));
+	if (program->is_fixed)
+		HFX_TRY(add_all_slots(program, num_sorted));
 	hfx_array_sort(program->kept, program->num_kept, sizeof(*program->kept),
 	               compare_kept);
 	program_sort_relocations(program);
@@ -221,4 +249,21 @@ size_t program_kept_from(const struct program *program, uint64_t addr)
 			high = middle;
 	}
 	return low;
+}
+
+const struct symbol *program_anchor_at(const struct program *program,
+                                       uint64_t addr)
+{
+	size_t i = program_kept_from(program, addr);
+
+	for (; i < program->num_kept && program->kept[i].addr == addr; i++) {
+		const struct kept_relocation *kept = &program->kept[i];
+
+		if (kept->type != R_X86_64_PC32)
+			continue;
+		const struct symbol *symbol =
+			program_object_at(program, kept->target);
+		return symbol && symbol->addr == kept->target ? symbol : NULL;
+	}
+	return NULL;
 }

@@ -25,9 +25,9 @@ HFX_MUST_CHECK struct hfx_error *program_load_dynamic(struct program *program);
 
 /**
  * Fill `kept`, and add to `relocations` what a program for a fixed address has
- * in its data; nothing for other programs.
+ * in its data.
  *
- * Errors: #HFX_ERROR_BAD_ELF if the linker kept none.
+ * Errors: #HFX_ERROR_BAD_ELF if the linker kept none for such a program.
  */
 HFX_MUST_CHECK struct hfx_error *program_load_kept(struct program *program);
 

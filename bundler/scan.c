@@ -56,8 +56,9 @@ static bool push_absolute(const struct program *program,
 
 		if (kept->addr >= start + insn->size)
 			break;
-		if (insn->has_reference &&
-		    insn->reference.field_off == reference.field_off)
+		if (kept->type == R_X86_64_PC32 ||
+		    (insn->has_reference &&
+		     insn->reference.field_off == reference.field_off))
 			continue;
 		if (kept->was_got_load &&
 		    (insn->constant_size != 4 ||

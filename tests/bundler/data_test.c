@@ -295,6 +295,31 @@ static void references_before_and_behind_an_object(void **state)
 	expect_behaves_as_new("-O2 -Wl,--emit-relocs", source);
 }
 
+/* The tables change places: only the linker's relocations tell them apart. */
+static void tables_that_moved_apart(void **state)
+{
+	static const char source[] = HEAD
+		"int first[8] = {1, 2, 3, 4, 5, 6, 7, 8};\n"
+		"#ifdef NEW\n"
+		"int between[8] = {7, 7, 7, 7, 7, 7, 7, 7};\n"
+		"#endif\n"
+		"int second[8] = {10, 20, 30, 40, 50, 60, 70, 80};\n"
+		"NOINLINE static int pick(long n)\n"
+		"{ int *base;\n"
+		"  __asm__(\"lea \" V(\"second\", \"second-4\") \"(%%rip), \"\n"
+		"          \"%0\" : \"=r\"(base));\n"
+		"  return base[n - V(1, 0)] * V(1, 3); }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; second[1]++; first[0]++;\n"
+		"  printf(\"%d %d\\n\", pick(argc + 1), pick(argc));\n"
+		"  return 0; }\n";
+
+	(void)state;
+	expect_refused("-O2 -fno-toplevel-reorder", source, "pick", "");
+	expect_behaves_as_new("-O2 -fno-toplevel-reorder -Wl,--emit-relocs",
+	                      source);
+}
+
 /*
  * The same where padding or a string stands before the object: a loop that also
  * needs i + 1 counts with that, from one element below.
@@ -397,6 +422,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(variables_that_are_copied_from_libraries),
 		SANDBOX_TEST(a_writable_table_in_the_middle_of_data),
 		SANDBOX_TEST(references_before_and_behind_an_object),
+		SANDBOX_TEST(tables_that_moved_apart),
 		SANDBOX_TEST(tables_that_are_counted_from_one),
 		SANDBOX_TEST(strings_that_are_counted_from_one),
 		SANDBOX_TEST(padding_before_a_variable_is_no_difference),

@@ -174,6 +174,19 @@ static void the_resolver_of_an_ifunc_symbol(void **state)
 	               "step", "resolver of an IFUNC symbol");
 }
 
+static void split_stacks(void **state)
+{
+	(void)state;
+	expect_refused("-O2 -fsplit-stack -fuse-ld=gold",
+	               "#include <stdio.h>\n"
+	               "__attribute__((noinline)) int work(int n)\n"
+	               "{ char text[200]; sprintf(text, \"%d\", n * V(2, 3));\n"
+	               "  return puts(text); }\n"
+	               "int main(int argc, char **argv)\n"
+	               "{ (void)argv; return work(argc) < 0; }\n",
+	               "work", "-fsplit-stack");
+}
+
 /* clang takes an array apart when its elements are used one by one. */
 static void a_variable_that_the_compiler_split(void **state)
 {
@@ -235,6 +248,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(a_variable_whose_size_changed),
 		SANDBOX_TEST(code_that_cannot_be_decoded),
 		SANDBOX_TEST(the_resolver_of_an_ifunc_symbol),
+		SANDBOX_TEST(split_stacks),
 		SANDBOX_TEST(a_variable_that_the_compiler_split),
 		SANDBOX_TEST(a_copied_variable_that_is_new),
 		SANDBOX_TEST(every_reason_is_listed),
