@@ -35,7 +35,7 @@ class Browser(Sandbox):
             done = subprocess.run(
                 [BROWSER, *FLAGS, f"--user-data-dir={profile}", "--dump-dom",
                  f"file://{self.folder}/report.html{fragment}"],
-                capture_output=True, timeout=120, check=True)
+                capture_output=True, timeout=600, check=True)
         said = done.stderr.decode(errors="replace")
         self.assertNotRegex(said, "CONSOLE")
         dom = done.stdout.decode()

@@ -70,7 +70,8 @@ static struct run run_command(const char *command)
 	int status;
 
 	write_file(".command", command);
-	assert_true(asprintf(&line, "timeout 60 sh .command >.out 2>.err") > 0);
+	assert_true(asprintf(&line, "timeout 600 sh .command >.out 2>.err") >
+	            0);
 	status = system(line);
 	free(line);
 	return (struct run){

@@ -24,7 +24,7 @@ class Sandbox(unittest.TestCase):
     def run_command(self, *command, status=0):
         """Run a command that must end with a status; its standard output."""
         done = subprocess.run(command, cwd=self.folder, capture_output=True,
-                              timeout=60, check=False)
+                              timeout=600, check=False)
         if done.returncode != status:
             self.fail(f"{command}: status {done.returncode}, not {status}\n"
                       + done.stderr.decode(errors="replace"))
@@ -44,7 +44,7 @@ class Sandbox(unittest.TestCase):
             (folder / name).write_text(head + "#line 1\n" + source)
             done = subprocess.run([compiler, "-g", *(flags or ["-O2"]),
                                    "-o", "prog", name], cwd=folder,
-                                  capture_output=True, timeout=60,
+                                  capture_output=True, timeout=600,
                                   check=False)
             self.assertEqual(done.returncode, 0, done.stderr.decode())
 

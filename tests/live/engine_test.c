@@ -481,8 +481,8 @@ static struct target *open_target(const struct victim *victim)
 
 /** Machines that run tests are busy. */
 static const struct engine_options patience = {
-	.timeout_ms = 30000,
-	.max_pause_us = 2000000,
+	.timeout_ms = 120000,
+	.max_pause_us = 10000000,
 };
 
 static enum hfx_error_code apply_outside(const struct victim *victim,

@@ -103,7 +103,7 @@ static void print_children(void)
 #ifdef HAVE_LIBHFX
 /* Machines that run tests are busy: what is right matters, not how fast. */
 #define PATIENCE                                                               \
-	.timeout_ms = 30000, .max_pause_us = 2000000,                          \
+	.timeout_ms = 120000, .max_pause_us = 10000000,                        \
 	.helper_path = *helper_path ? helper_path : NULL
 
 /** Set by the command "helper". */

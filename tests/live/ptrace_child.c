@@ -72,7 +72,7 @@ bool child_end(struct child_shared *shared, pid_t pid)
 	int status;
 
 	shared->quit = true;
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 20000; i++) {
 		if (waitpid(pid, &status, WNOHANG) == pid)
 			return WIFEXITED(status) && !WEXITSTATUS(status);
 		usleep(10000);
@@ -315,14 +315,14 @@ void child_wait(struct child_shared *shared)
 
 bool wait_for(atomic_long *counter, long least)
 {
-	for (int i = 0; i < 20000 && *counter < least; i++)
+	for (int i = 0; i < 200000 && *counter < least; i++)
 		usleep(1000);
 	return *counter >= least;
 }
 
 bool wait_for_int(atomic_int *counter, int least)
 {
-	for (int i = 0; i < 20000 && *counter < least; i++)
+	for (int i = 0; i < 200000 && *counter < least; i++)
 		usleep(1000);
 	return *counter >= least;
 }
@@ -345,8 +345,8 @@ struct hfx_error *child_set_version(pid_t pid, int version,
 	struct commit_plan plan = {
 		.writes = &write,
 		.num_writes = 1,
-		.timeout_ms = 10000,
-		.max_pause_us = 500000,
+		.timeout_ms = 120000,
+		.max_pause_us = 10000000,
 	};
 
 	memcpy(write.before, version == 2 ? child_version_1 : child_version_2,

@@ -136,7 +136,7 @@ run()
 {
 	(
 		cd "$work/$1"
-		timeout 150 perl "t/$2" >"$2.out" 2>"$2.err" </dev/null || true
+		timeout 600 perl "t/$2" >"$2.out" 2>"$2.err" </dev/null || true
 		grep -E '^(ok|not ok|1\.\.|Bail out)' "$2.out" >"$2.result" || true
 	)
 }

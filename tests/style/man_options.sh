@@ -13,10 +13,10 @@ page=$1
 program=$2
 shift 2
 
-# options: the long options in a text, each once.
+# options: the long options in a text, each once, but those for the linker.
 options()
 {
-	grep -oE -- '--[a-z][a-z-]*' | sort -u
+	sed 's/-Wl,--[a-z-]*//g' | grep -oE -- '--[a-z][a-z-]*' | sort -u
 }
 
 help=$("$program" --help
