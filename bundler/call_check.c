@@ -302,3 +302,21 @@ bool call_check_is_open(const struct call_check *check,
 	}
 	return false;
 }
+
+struct hfx_error *call_check_keeps_entry(const struct call_check *check,
+                                         const struct function *function,
+                                         bool *ret)
+{
+	HFX_CLEANUP(hfx_free) char *change = NULL;
+
+	*ret = false;
+	if (function->verdict == VERDICT_SAME ||
+	    call_check_is_open(check, function))
+		return NULL;
+	*ret = has_private_convention(check, function);
+	if (*ret)
+		return NULL;
+	HFX_TRY(describe_change(check, function, &change));
+	*ret = change;
+	return NULL;
+}

@@ -37,4 +37,13 @@ HFX_MUST_CHECK struct hfx_error *call_check_run(const struct call_check *check);
 bool call_check_is_open(const struct call_check *check,
                         const struct function *function);
 
+/**
+ * Whether @p function, which is selected and has a counterpart, is called in
+ * another way than OLD's and by selected functions alone. Then OLD's entry must
+ * stay: calls that are under way come from old code, and call as it does.
+ */
+HFX_MUST_CHECK struct hfx_error *
+call_check_keeps_entry(const struct call_check *check,
+                       const struct function *function, bool *ret);
+
 #endif /* HFX_BUNDLER_CALL_CHECK_H */

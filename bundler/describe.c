@@ -98,9 +98,13 @@ static char *reason_of(const struct program *program,
 	char *reason = NULL;
 	int length;
 
-	if (function->reason)
+	if (function->reason && function->keeps_entry)
+		length = asprintf(&reason,
+		                  "%s; only new code calls it, in its own way",
+		                  function->reason);
+	else if (function->reason)
 		return strdup(function->reason);
-	if (function->parent != NO_INDEX)
+	else if (function->parent != NO_INDEX)
 		length = asprintf(
 			&reason, "a part of %s",
 			function_name(program,

@@ -67,7 +67,8 @@ static struct hfx_error *describe_function(const struct selection *selection,
 		return hfx_error_no_memory();
 	ret->signature_digest =
 		digest_of(ret->signature, strlen(ret->signature));
-	ret->kind = manifest_kind(from->kind);
+	ret->kind = function->keeps_entry ? MANIFEST_FUNCTION_NEW
+	                                  : manifest_kind(from->kind);
 	ret->new_addr = from->new_addr;
 	ret->new_size = from->new_size;
 	ret->new_entry = MANIFEST_NO_ENTRY;

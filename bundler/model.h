@@ -202,6 +202,8 @@ struct function {
 	uint32_t passed;
 	/** In NEW, when changed: first offset at which it differs. */
 	uint64_t difference_off;
+	/** In NEW, when selected: OLD's entry is not redirected (call_check.h). */
+	bool keeps_entry;
 	/** In NEW: goes into the image. */
 	bool is_selected;
 };

@@ -24,7 +24,8 @@
 
 bool selection_redirects(const struct function *function)
 {
-	return function->peer != NO_INDEX && function->parent == NO_INDEX;
+	return function->peer != NO_INDEX && function->parent == NO_INDEX &&
+	       !function->keeps_entry;
 }
 
 static bool matches(const struct patterns *patterns, const char *name)
@@ -253,14 +254,19 @@ static struct hfx_error *check_constructors(struct selection *selection)
 	return NULL;
 }
 
-static struct hfx_error *check_calls(struct selection *selection)
+static struct call_check call_check_of(struct selection *selection)
 {
-	const struct call_check check = {
+	return (struct call_check){
 		.old_program = selection->old_program,
 		.new_program = selection->new_program,
 		.old_calls = selection->old_calls,
 		.refusals = &selection->closure.refusals,
 	};
+}
+
+static struct hfx_error *check_calls(struct selection *selection)
+{
+	const struct call_check check = call_check_of(selection);
 
 	return call_check_run(&check);
 }
@@ -272,6 +278,23 @@ static void drop_closure(struct selection *selection)
 	selection->has_closure = false;
 }
 
+static struct hfx_error *find_kept_entries(struct selection *selection)
+{
+	struct program *program = selection->new_program;
+	const struct call_check check = call_check_of(selection);
+
+	for (size_t i = 0; i < program->num_functions; i++) {
+		struct function *function = &program->functions[i];
+
+		function->keeps_entry = false;
+		if (function->is_selected && function->peer != NO_INDEX &&
+		    function->parent == NO_INDEX)
+			HFX_TRY(call_check_keeps_entry(&check, function,
+			                               &function->keeps_entry));
+	}
+	return NULL;
+}
+
 static struct hfx_error *run_once(struct selection *selection)
 {
 	drop_closure(selection);
@@ -280,6 +303,7 @@ static struct hfx_error *run_once(struct selection *selection)
 	                     selection->new_program, selection->comparison,
 	                     selection->unwind));
 	selection->has_closure = true;
+	HFX_TRY(find_kept_entries(selection));
 	HFX_TRY(check_entries(selection));
 	HFX_TRY(closure_run(&selection->closure));
 	HFX_TRY(check_calls(selection));

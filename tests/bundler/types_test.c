@@ -350,6 +350,28 @@ static void a_clone_that_left_out_code_calls_is_refused(void **state)
 	expect_refusal(report, "called.isra.0", "work");
 }
 
+/* Calls under way come from old code: OLD's entry must stay as it is. */
+static void
+a_signature_that_only_new_code_uses_keeps_the_old_entry(void **state)
+{
+	(void)state;
+	expect_behaves_as_new(
+		"-O2", HEAD
+		"#ifdef NEW\n"
+		"NOINLINE static int called(int n, int more)\n"
+		"{ return printf(\"%d\\n\", n * more); }\n"
+		"#else\n"
+		"NOINLINE static int called(int n)\n"
+		"{ return printf(\"%d\\n\", n); }\n"
+		"#endif\n"
+		"NOINLINE int work(int n)\n"
+		"{ return V(called(n), called(n, n + 1)) + V(1, 2); }\n" MAIN);
+	expect_diff(0, "");
+	SCOPED_RUN shown = run(HFX_BUNDLE_PROGRAM " show fix.hfx");
+	assert_non_null(strstr(shown.out, "new      int called(int n, "));
+	assert_non_null(strstr(shown.out, "changed  int work(int n)"));
+}
+
 /* ---- Data --------------------------------------------------------------- */
 
 static void an_initial_value_is_refused(void **state)
@@ -570,6 +592,8 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(a_function_that_gets_varargs_is_refused),
 		SANDBOX_TEST(a_caller_with_the_same_code_is_fine),
 		SANDBOX_TEST(a_clone_that_left_out_code_calls_is_refused),
+		SANDBOX_TEST(
+			a_signature_that_only_new_code_uses_keeps_the_old_entry),
 		SANDBOX_TEST(an_initial_value_is_refused),
 		SANDBOX_TEST(a_value_that_moves_to_bss_is_refused),
 		SANDBOX_TEST(a_pointer_to_another_text_is_refused),
