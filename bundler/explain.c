@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
+#include "cleanup.h"
 #include "compare_private.h"
 #include "debug_info.h"
 #include "place.h"
@@ -91,8 +93,6 @@ static struct hfx_error *inlined_in_both(const struct comparison *c,
 	char *old_name = NULL;
 
 	*ret = NULL;
-	if (!c->new_program->debug || !c->old_program->debug)
-		return NULL;
 	HFX_TRY(debug_info_inlined_at(c->new_program->debug, n->addr + off,
 	                              ret));
 	struct hfx_error *err = debug_info_inlined_at(c->old_program->debug,
@@ -105,30 +105,56 @@ static struct hfx_error *inlined_in_both(const struct comparison *c,
 	return err;
 }
 
+/* Names of the functions that are the same, sorted. */
+struct names {
+	const char **items;
+	size_t num_items;
+	size_t cap_items;
+};
+
+static void names_deinit(struct names *names)
+{
+	free(names->items);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static struct hfx_error *names_of_same(const struct program *program,
+                                       struct names *ret)
+{
+	for (size_t i = 0; i < program->num_functions; i++) {
+		const struct function *function = &program->functions[i];
+		const char *name = function_name(program, function);
+
+		if (function->verdict == VERDICT_SAME &&
+		    !HFX_ARRAY_PUSH(ret, items, name))
+			return hfx_error_no_memory();
+	}
+	if (ret->num_items)
+		qsort(ret->items, ret->num_items, sizeof(*ret->items),
+		      compare_names);
+	return NULL;
+}
+
 /* "inlines f, which changed", if the difference stands in an inlined f. */
 static struct hfx_error *blame_inlined(const struct comparison *c,
+                                       const struct names *same,
                                        const struct function *n,
                                        char **reason_ret)
 {
-	char *name;
+	HFX_CLEANUP(hfx_free) char *name = NULL;
 
 	*reason_ret = NULL;
 	HFX_TRY(inlined_in_both(c, n, &name));
-	if (!name)
+	/* Its own copy is as it was: the difference is the caller's. */
+	if (!name ||
+	    (same->num_items && bsearch(&name, same->items, same->num_items,
+	                                sizeof(*same->items), compare_names)))
 		return NULL;
-	for (size_t i = 0; i < c->new_program->num_functions; i++) {
-		const struct function *f = &c->new_program->functions[i];
-
-		/* Its own copy is as it was: the difference is the caller's. */
-		if (f->verdict == VERDICT_SAME &&
-		    !strcmp(function_name(c->new_program, f), name)) {
-			free(name);
-			return NULL;
-		}
-	}
-	int length = asprintf(reason_ret, "inlines %s, which changed", name);
-	free(name);
-	if (length >= 0)
+	if (asprintf(reason_ret, "inlines %s, which changed", name) >= 0)
 		return NULL;
 	*reason_ret = NULL;
 	return hfx_error_no_memory();
@@ -150,13 +176,18 @@ char *explain_bytes(const struct comparison *c, const struct function *o,
 
 struct hfx_error *explain_inlining(struct comparison *c)
 {
+	HFX_CLEANUP(names_deinit) struct names same = {0};
+
+	if (!c->new_program->debug || !c->old_program->debug)
+		return NULL;
+	HFX_TRY(names_of_same(c->new_program, &same));
 	for (size_t i = 0; i < c->new_program->num_functions; i++) {
 		struct function *n = &c->new_program->functions[i];
 		char *reason;
 
 		if (n->verdict != VERDICT_CHANGED)
 			continue;
-		HFX_TRY(blame_inlined(c, n, &reason));
+		HFX_TRY(blame_inlined(c, &same, n, &reason));
 		if (reason) {
 			free(n->reason);
 			n->reason = reason;

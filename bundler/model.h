@@ -48,6 +48,15 @@ struct section {
 	uint64_t flags;
 };
 
+/** An object symbol, to look up by address. */
+struct object_span {
+	uint64_t addr;
+	/** Largest end of this object and all before it. */
+	uint64_t reach_addr;
+	/** Index into `symbols`. */
+	uint32_t symbol;
+};
+
 enum symbol_kind {
 	SYMBOL_FUNCTION,
 	SYMBOL_OBJECT,
@@ -132,23 +141,27 @@ enum reference_kind {
 	REFERENCE_ADDRESS,
 };
 
-/** A reference from code to something outside the instruction's function. */
+/**
+ * A reference from code to something outside the instruction's function. Large
+ * programs have millions, so it is kept small.
+ */
 struct reference {
-	/** Offset of the instruction in its function. */
-	uint32_t insn_off;
-	uint8_t insn_size;
-	/** Place and width in bytes of the field in the instruction. */
-	uint8_t field_off;
-	uint8_t field_size;
-	uint8_t kind;
-	/** R_X86_64_32, 32S or 64 for an address that the field holds as it is;
-	 * R_X86_64_PC32 for a distance from the instruction's end. */
-	uint8_t relocation;
-	/** Width of the access in bytes, 0 if not known. */
-	uint16_t access_size;
-	bool is_write;
 	/** Address referred to. */
 	uint64_t target;
+	/** Offset of the instruction in its function. */
+	uint32_t insn_off;
+	uint32_t insn_size : 4;
+	/** Place and width in bytes of the field in the instruction. */
+	uint32_t field_off : 4;
+	uint32_t field_size : 4;
+	/** An #reference_kind. */
+	uint32_t kind : 2;
+	/** R_X86_64_32, 32S or 64 for an address that the field holds as it is;
+	 * R_X86_64_PC32 for a distance from the instruction's end. */
+	uint32_t relocation : 4;
+	/** Width of the access in bytes, 0 if not known. */
+	uint32_t access_size : 8;
+	uint32_t is_write : 1;
 };
 
 enum verdict {
@@ -178,8 +191,8 @@ struct function {
 	uint32_t symbol;
 	/** References, in the order of their offsets. */
 	struct reference *references;
-	size_t num_references;
-	size_t cap_references;
+	uint32_t num_references;
+	uint32_t num_instructions;
 	/** Bytes that did not decode: no reference there is known. */
 	bool is_opaque;
 	/**
@@ -219,12 +232,18 @@ struct program {
 	const char *soname;
 	struct section *sections;
 	size_t num_sections;
+	/** Indexes of the sections but those of TLS, by address. */
+	uint32_t *placed_sections;
+	size_t num_placed_sections;
 	/** By address; TLS symbols last. */
 	struct symbol *symbols;
 	size_t num_symbols;
 	size_t cap_symbols;
 	/** How many of `symbols`, at its end, are of TLS. */
 	size_t num_tls_symbols;
+	/** The SYMBOL_OBJECTs among them, in their order. */
+	struct object_span *objects;
+	size_t num_objects;
 	/** By address. */
 	struct function *functions;
 	size_t num_functions;

@@ -38,12 +38,19 @@ static size_t upper_bound(const void *items, size_t count, size_t size,
 const struct section *program_section_at(const struct program *program,
                                          uint64_t addr)
 {
-	for (size_t i = 0; i < program->num_sections; i++) {
-		const struct section *section = &program->sections[i];
+	size_t low = 0, high = program->num_placed_sections;
 
-		if (section->kind != SECTION_TLS && addr >= section->addr &&
-		    addr - section->addr < section->size)
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct section *section =
+			&program->sections[program->placed_sections[middle]];
+
+		if (section->addr > addr)
+			high = middle;
+		else if (addr - section->addr < section->size)
 			return section;
+		else
+			low = middle + 1;
 	}
 	return NULL;
 }
@@ -99,17 +106,17 @@ const struct symbol *program_object_at(const struct program *program,
 {
 	/* Objects do not nest deeply: a few steps back reach the outer one. */
 	const size_t max_steps = 64;
-	size_t i = UPPER_BOUND(program->symbols, num_placed_symbols(program),
-	                       addr);
+	size_t i = UPPER_BOUND(program->objects, program->num_objects, addr);
 	const struct symbol *best = NULL;
 
 	for (size_t steps = 0; i && steps < max_steps; i--, steps++) {
-		const struct symbol *symbol = &program->symbols[i - 1];
+		const struct object_span *span = &program->objects[i - 1];
+		const struct symbol *symbol = &program->symbols[span->symbol];
 
-		if (best && symbol->addr != best->addr)
+		if (span->reach_addr <= addr ||
+		    (best && span->addr != best->addr))
 			break;
-		if (symbol->kind == SYMBOL_OBJECT &&
-		    addr - symbol->addr < symbol->size &&
+		if (addr - span->addr < symbol->size &&
 		    (!best || symbol->size < best->size))
 			best = symbol;
 	}
@@ -131,27 +138,21 @@ const struct symbol *program_label_at(const struct program *program,
 const struct symbol *program_object_before(const struct program *program,
                                            uint64_t addr)
 {
-	size_t i = addr ? UPPER_BOUND(program->symbols,
-	                              num_placed_symbols(program), addr - 1)
+	size_t i = addr ? UPPER_BOUND(program->objects, program->num_objects,
+	                              addr - 1)
 	                : 0;
 
-	for (; i; i--)
-		if (program->symbols[i - 1].kind == SYMBOL_OBJECT)
-			return &program->symbols[i - 1];
-	return NULL;
+	return i ? &program->symbols[program->objects[i - 1].symbol] : NULL;
 }
 
 const struct symbol *program_object_after(const struct program *program,
                                           uint64_t addr)
 {
-	size_t count = num_placed_symbols(program);
-	size_t i = UPPER_BOUND(program->symbols, count, addr);
+	size_t i = UPPER_BOUND(program->objects, program->num_objects, addr);
 
-	for (; i < count; i++)
-		if (program->symbols[i].kind == SYMBOL_OBJECT &&
-		    program->symbols[i].size)
-			return &program->symbols[i];
-	return NULL;
+	return i < program->num_objects
+	               ? &program->symbols[program->objects[i].symbol]
+	               : NULL;
 }
 
 uint64_t program_landmark_after(const struct program *program, uint64_t addr,
@@ -188,6 +189,8 @@ void program_destroy(struct program *program)
 	}
 	free(program->functions);
 	free(program->sections);
+	free(program->placed_sections);
+	free(program->objects);
 	free(program->symbols);
 	free(program->relocations);
 	free(program->kept);

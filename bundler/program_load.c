@@ -130,6 +130,33 @@ static struct hfx_error *load_sections(struct program *program)
 	return NULL;
 }
 
+static int compare_placed(const void *a, const void *b, void *context)
+{
+	const struct section *sections = context;
+	const struct section *x = &sections[*(const uint32_t *)a];
+	const struct section *y = &sections[*(const uint32_t *)b];
+
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+/* For program_section_at(). */
+static struct hfx_error *index_sections(struct program *program)
+{
+	program->placed_sections = calloc(program->num_sections + 1,
+	                                  sizeof(*program->placed_sections));
+	if (!program->placed_sections)
+		return hfx_error_no_memory();
+	for (uint32_t i = 0; i < program->num_sections; i++)
+		if (program->sections[i].kind != SECTION_TLS &&
+		    program->sections[i].size)
+			program->placed_sections
+				[program->num_placed_sections++] = i;
+	qsort_r(program->placed_sections, program->num_placed_sections,
+	        sizeof(*program->placed_sections), compare_placed,
+	        program->sections);
+	return NULL;
+}
+
 static int compare_functions(const void *a, const void *b)
 {
 	const struct function *x = a, *y = b;
@@ -321,6 +348,8 @@ struct hfx_error *program_load(const char *path, const char *debug_path,
 		program->build_id = elf_build_id(program->elf->elf);
 		err = load_sections(program);
 	}
+	if (!err)
+		err = index_sections(program);
 	if (!err)
 		err = program_load_symbols(program);
 	if (!err)

@@ -78,20 +78,6 @@ static bool symbol_kind_of(const GElf_Sym *sym, enum symbol_kind *ret)
 	}
 }
 
-static uint32_t section_index(const struct program *program, uint64_t addr,
-                              bool is_tls)
-{
-	for (size_t i = 0; i < program->num_sections; i++) {
-		const struct section *section = &program->sections[i];
-
-		if ((section->kind == SECTION_TLS) == is_tls &&
-		    addr >= section->addr &&
-		    addr - section->addr < section->size)
-			return i;
-	}
-	return NO_INDEX;
-}
-
 static struct hfx_error *add_symbol(struct program *program,
                                     const GElf_Sym *sym, const char *name,
                                     const char *file)
@@ -108,9 +94,11 @@ static struct hfx_error *add_symbol(struct program *program,
 
 	if (!*name || !symbol_kind_of(sym, &symbol.kind))
 		return NULL;
-	symbol.section = symbol.kind == SYMBOL_TLS
-	                         ? NO_INDEX
-	                         : section_index(program, symbol.addr, false);
+	const struct section *found =
+		symbol.kind == SYMBOL_TLS
+			? NULL
+			: program_section_at(program, symbol.addr);
+	symbol.section = found ? found - program->sections : NO_INDEX;
 	if (symbol.kind != SYMBOL_TLS && symbol.section != NO_INDEX) {
 		const struct section *section =
 			&program->sections[symbol.section];
@@ -159,6 +147,31 @@ static struct hfx_error *read_symbol_table(struct program *program, Elf *elf,
 	return NULL;
 }
 
+/* For program_object_at() and its like. */
+static struct hfx_error *index_objects(struct program *program)
+{
+	size_t count = program->num_symbols - program->num_tls_symbols;
+	uint64_t reach_addr = 0;
+	size_t num_objects = 0;
+
+	for (size_t i = 0; i < count; i++)
+		num_objects += program->symbols[i].kind == SYMBOL_OBJECT;
+	program->objects = calloc(num_objects + 1, sizeof(*program->objects));
+	if (!program->objects)
+		return hfx_error_no_memory();
+	for (uint32_t i = 0; i < count; i++) {
+		const struct symbol *symbol = &program->symbols[i];
+
+		if (symbol->kind != SYMBOL_OBJECT)
+			continue;
+		if (symbol->addr + symbol->size > reach_addr)
+			reach_addr = symbol->addr + symbol->size;
+		program->objects[program->num_objects++] =
+			(struct object_span){symbol->addr, reach_addr, i};
+	}
+	return NULL;
+}
+
 struct hfx_error *program_load_symbols(struct program *program)
 {
 	Elf *elf = program->elf->symbols_elf;
@@ -175,5 +188,5 @@ struct hfx_error *program_load_symbols(struct program *program)
 	HFX_TRY(read_symbol_table(program, elf, scn, &shdr));
 	hfx_array_sort(program->symbols, program->num_symbols,
 	               sizeof(*program->symbols), compare_symbols);
-	return NULL;
+	return index_objects(program);
 }

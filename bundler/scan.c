@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "scan.h"
 
-#include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <elf.h>
 
 #include "array.h"
 #include "decode.h"
+#include "twins.h"
+#include "workers.h"
 
 static bool is_own_branch(const struct function *function,
                           const struct reference *reference)
@@ -17,15 +19,20 @@ static bool is_own_branch(const struct function *function,
 	       reference->target - function->addr < function->size;
 }
 
+/* References of the function that is being decoded. */
+struct found {
+	struct reference *items;
+	size_t num_items;
+	size_t cap_items;
+};
+
 /* Several in one instruction stand in the order of their fields. */
-static bool push(struct function *function, struct reference reference)
+static bool push(struct found *found, struct reference reference)
 {
-	if (!HFX_ARRAY_PUSH(function, references, reference))
+	if (!HFX_ARRAY_PUSH(found, items, reference))
 		return false;
-	struct reference *last =
-		&function->references[function->num_references - 1];
-	if (function->num_references > 1 &&
-	    last[-1].insn_off == last->insn_off &&
+	struct reference *last = &found->items[found->num_items - 1];
+	if (found->num_items > 1 && last[-1].insn_off == last->insn_off &&
 	    last[-1].field_off > last->field_off) {
 		struct reference swapped = last[-1];
 
@@ -37,7 +44,7 @@ static bool push(struct function *function, struct reference reference)
 
 /* Addresses that the instruction holds as they are (program_kept.c). */
 static bool push_absolute(const struct program *program,
-                          struct function *function,
+                          const struct function *function, struct found *found,
                           const struct instruction *insn, size_t *next_kept)
 {
 	uint64_t start = function->addr + insn->off;
@@ -64,15 +71,14 @@ static bool push_absolute(const struct program *program,
 		    (insn->constant_size != 4 ||
 		     insn->constant_off != reference.field_off))
 			continue;
-		if (!push(function, reference))
+		if (!push(found, reference))
 			return false;
 	}
 	return true;
 }
 
-static struct hfx_error *scan_function(struct program *program,
-                                       struct function *function,
-                                       struct decoder *decoder)
+static bool decode(const struct program *program, struct function *function,
+                   struct decoder *decoder, struct found *found)
 {
 	size_t kept = program_kept_from(program, function->addr);
 	struct instruction insn;
@@ -81,18 +87,45 @@ static struct hfx_error *scan_function(struct program *program,
 		if (!decoder_next(decoder, function->code, function->size,
 		                  function->addr, off, &insn)) {
 			function->is_opaque = true;
-			return NULL;
+			return true;
 		}
-		program->num_instructions++;
+		function->num_instructions++;
 		function->uses_tls |= insn.uses_tls;
 		if (insn.has_reference &&
 		    !is_own_branch(function, &insn.reference) &&
-		    !push(function, insn.reference))
-			return hfx_error_no_memory();
-		if (!push_absolute(program, function, &insn, &kept))
-			return hfx_error_no_memory();
+		    !push(found, insn.reference))
+			return false;
+		if (!push_absolute(program, function, found, &insn, &kept))
+			return false;
 	}
-	return NULL;
+	return true;
+}
+
+/* Keep them in no more memory than they need: there are millions. */
+static bool keep(struct function *function, const struct found *found)
+{
+	size_t size = found->num_items * sizeof(*found->items);
+
+	if (!size)
+		return true;
+	function->references = malloc(size);
+	if (!function->references)
+		return false;
+	memcpy(function->references, found->items, size);
+	function->num_references = found->num_items;
+	return true;
+}
+
+static struct hfx_error *scan_function(const struct program *program,
+                                       struct function *function,
+                                       struct decoder *decoder)
+{
+	struct found found = {0};
+	bool is_done = decode(program, function, decoder, &found) &&
+	               keep(function, &found);
+
+	free(found.items);
+	return is_done ? NULL : hfx_error_no_memory();
 }
 
 static bool is_data(const struct program *program, uint64_t addr)
@@ -156,47 +189,47 @@ static struct hfx_error *find_landmarks(struct program *program)
 	return NULL;
 }
 
-static struct hfx_error *scan_program(struct program *program)
-{
-	struct decoder *decoder;
-	struct hfx_error *err = decoder_create(&decoder);
-
-	if (err)
-		return err;
-	for (size_t i = 0; !err && i < program->num_functions; i++)
-		err = scan_function(program, &program->functions[i], decoder);
-	decoder_destroy(decoder);
-	return err ? err : find_landmarks(program);
-}
-
 struct scan {
 	struct program *program;
-	struct hfx_error *err;
+	/** Functions to copy from, or NULL. */
+	const struct twins *twins;
 };
 
-static void *run_scan(void *arg)
+static struct hfx_error *scan_one(void *context, struct decoder *decoder,
+                                  size_t index)
 {
-	struct scan *scan = arg;
+	const struct scan *scan = context;
+	struct function *function = &scan->program->functions[index];
+	bool found = false;
 
-	scan->err = scan_program(scan->program);
-	return NULL;
+	if (scan->twins)
+		HFX_TRY(twins_copy(scan->twins, scan->program, function,
+		                   &found));
+	return found ? NULL : scan_function(scan->program, function, decoder);
+}
+
+static struct hfx_error *scan_program(struct program *program,
+                                      const struct twins *twins)
+{
+	struct scan scan = {program, twins};
+
+	HFX_TRY(workers_run(program->num_functions, scan_one, &scan));
+	for (size_t i = 0; i < program->num_functions; i++)
+		program->num_instructions +=
+			program->functions[i].num_instructions;
+	return find_landmarks(program);
 }
 
 struct hfx_error *scan_programs(struct program *old_program,
                                 struct program *new_program)
 {
-	struct scan old_scan = {.program = old_program};
-	struct scan new_scan = {.program = new_program};
-	pthread_t thread;
-	bool has_thread = !pthread_create(&thread, NULL, run_scan, &old_scan);
+	struct twins *twins = NULL;
 
-	run_scan(&new_scan);
-	if (has_thread)
-		pthread_join(thread, NULL);
-	else
-		run_scan(&old_scan);
-	if (!old_scan.err)
-		return new_scan.err;
-	hfx_error_destroy(new_scan.err);
-	return old_scan.err;
+	HFX_TRY(scan_program(old_program, NULL));
+	/* Addresses of a program for a fixed address are not all distances. */
+	if (!old_program->num_kept && !new_program->num_kept)
+		HFX_TRY(twins_create(old_program, &twins));
+	struct hfx_error *err = scan_program(new_program, twins);
+	twins_destroy(twins);
+	return err;
 }

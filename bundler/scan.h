@@ -11,9 +11,10 @@
 #include "model.h"
 
 /**
- * Decode every function of both programs, each in a thread of its own, and fill
- * `references`, `is_opaque` and `uses_tls` of each, and `landmarks` of the
- * programs.
+ * Decode every function of both programs, in as many threads as there are
+ * cores, and fill `references`, `num_instructions`, `is_opaque` and `uses_tls`
+ * of each, and `landmarks` of the programs. Functions of NEW that are OLD's,
+ * but for what they refer to, are not decoded again.
  *
  * References to the function's own bytes by direct branches are left out: when
  * two functions have the same bytes, these agree.
