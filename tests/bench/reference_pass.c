@@ -3,7 +3,9 @@
  * What any comparison of two builds has to do at least: decode all code once,
  * with operands, and visit every entry of the debug information once.
  *
- *	bench_reference_pass FILE...
+ *	bench_reference_pass [--code] FILE...
+ *
+ * With --code, only the code.
  */
 #include <capstone/capstone.h>
 #include <dwarf.h>
@@ -11,6 +13,7 @@
 #include <err.h>
 #include <fcntl.h>
 #include <gelf.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +100,7 @@ static void visit_units(Elf *elf, struct totals *totals)
 	dwarf_end(dwarf);
 }
 
-static void pass(const char *path, struct totals *totals)
+static void pass(const char *path, bool code_only, struct totals *totals)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	Elf *elf;
@@ -108,7 +111,8 @@ static void pass(const char *path, struct totals *totals)
 	if (!elf)
 		errx(1, "%s: %s", path, elf_errmsg(-1));
 	decode_text(elf, totals);
-	visit_units(elf, totals);
+	if (!code_only)
+		visit_units(elf, totals);
 	elf_end(elf);
 	close(fd);
 }
@@ -116,12 +120,14 @@ static void pass(const char *path, struct totals *totals)
 int main(int argc, char **argv)
 {
 	struct totals totals = {0};
+	bool code_only = argc > 1 && !strcmp(argv[1], "--code");
+	int first = code_only ? 2 : 1;
 
-	if (argc < 2)
-		errx(2, "usage: bench_reference_pass FILE...");
+	if (argc <= first)
+		errx(2, "usage: bench_reference_pass [--code] FILE...");
 	elf_version(EV_CURRENT);
-	for (int i = 1; i < argc; i++)
-		pass(argv[i], &totals);
+	for (int i = first; i < argc; i++)
+		pass(argv[i], code_only, &totals);
 	printf("%zu instructions, %zu debug entries\n", totals.num_instructions,
 	       totals.num_entries);
 	return 0;

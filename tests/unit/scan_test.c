@@ -16,7 +16,7 @@ static const char source[] =
 	"#endif\n"
 	"int grown(int n) { return n * SEED + values[1]; }\n"
 	"static __attribute__((noinline)) int leaf(int n) { return n + limit; "
-        "}\n"
+	"}\n"
 	"int moved(int n)\n"
 	"{\n"
 	"	for (int i = 0; i < n; i++)\n"
