@@ -10,7 +10,6 @@
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,10 +17,7 @@
 #include "cleanup.h"
 #include "permission.h"
 #include "proc_status.h"
-#include "stop.h"
-
-/* Results that the kernel keeps to itself (include/linux/errno.h). */
-#define KERNEL_ERESTARTNOHAND 514
+#include "stop_private.h"
 
 /** Wakes a wait that has gone on past the deadline, again and again. */
 #define TICK_NS 1000000
@@ -351,60 +347,7 @@ struct hfx_error *stop_seize_one(struct stop *stop, pid_t tid,
 
 /* ---- Stopping ----------------------------------------------------------- */
 
-/**
- * Whether a system call that failed with EINTR has done nothing yet, so that it
- * can be made again. (close() has, for example.)
- */
-static bool is_repeatable(uint64_t number)
-{
-	switch (number) {
-	case SYS_epoll_wait:
-	case SYS_epoll_pwait:
-	case SYS_epoll_pwait2:
-	case SYS_semop:
-	case SYS_semtimedop:
-	case SYS_rt_sigtimedwait:
-	case SYS_io_getevents:
-	case SYS_io_pgetevents:
-	case SYS_io_uring_enter:
-	case SYS_read:
-	case SYS_readv:
-	case SYS_write:
-	case SYS_writev:
-	case SYS_accept:
-	case SYS_accept4:
-	case SYS_recvfrom:
-	case SYS_recvmsg:
-	case SYS_recvmmsg:
-	case SYS_sendto:
-	case SYS_sendmsg:
-	case SYS_sendmmsg:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/**
- * Read the registers. EINTR that our interrupt has caused becomes
- * ERESTARTNOHAND, which the kernel turns back into EINTR if a signal handler
- * runs next, and else makes the call again: as if we had not been there.
- */
-static int read_regs(struct stop_thread *thread)
-{
-	struct user_regs_struct *regs = &thread->regs;
-
-	if (ptrace(PTRACE_GETREGS, thread->tid, NULL, regs))
-		return -errno;
-	if (thread->reason == STOP_BY_SYSCALL ||
-	    regs->rax != (uint64_t)-EINTR || !is_repeatable(regs->orig_rax))
-		return 0;
-	regs->rax = (uint64_t)-KERNEL_ERESTARTNOHAND;
-	return ptrace(PTRACE_SETREGS, thread->tid, NULL, regs) ? -errno : 0;
-}
-
-/** A new thread that the kernel has attached: its own stop is yet to come. */
-static int add_cloned(struct stop *stop, pid_t tid)
+int stop_add_cloned(struct stop *stop, pid_t tid)
 {
 	unsigned long cloned;
 
@@ -413,78 +356,6 @@ static int add_cloned(struct stop *stop, pid_t tid)
 	if (find_thread(stop, (pid_t)cloned))
 		return 0;
 	return add_thread(stop, (pid_t)cloned);
-}
-
-/** @param[in] status Signal and event, as in siginfo's si_status. */
-static void note_reason(struct stop_thread *thread, int status)
-{
-	thread->state = STOP_STOPPED;
-	thread->signal = 0;
-	if (status >> 8) {
-		thread->reason = STOP_BY_EVENT;
-	} else if (status == (SIGTRAP | 0x80)) {
-		thread->reason = STOP_BY_SYSCALL;
-	} else {
-		thread->reason = STOP_BY_SIGNAL;
-		thread->signal = status;
-	}
-}
-
-static void note_end(struct stop_thread *thread)
-{
-	/* Else the zombie stays, and holds up an execve() of the process. */
-	(void)waitpid(thread->tid, NULL, __WALL | WNOHANG);
-	thread->state = STOP_GONE;
-}
-
-/** @return As waitid(), with -errno. */
-static int look(const struct stop *stop, pid_t tid, siginfo_t *info)
-{
-	for (;;) {
-		info->si_pid = 0;
-		if (!waitid(P_PID, (id_t)tid, info,
-		            WSTOPPED | WEXITED | WNOWAIT | __WALL))
-			return 0;
-		if (errno != EINTR)
-			return -errno;
-		if (stop_deadline_passed(stop))
-			return -ETIMEDOUT;
-	}
-}
-
-int stop_wait(struct stop *stop, struct stop_thread *thread)
-{
-	pid_t tid = thread->tid;
-	siginfo_t info;
-	int rc = look(stop, tid, &info);
-
-	if (rc == -ECHILD) {
-		thread->state = STOP_GONE;
-		return 0;
-	}
-	if (rc)
-		return rc;
-	if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED) {
-		note_end(thread);
-		return 0;
-	}
-	note_reason(thread, info.si_status);
-	rc = read_regs(thread);
-	if (rc == -ESRCH) {
-		thread->state = STOP_GONE;
-		return 0;
-	}
-	/* May move `thread`: keep it last. */
-	if (!rc && info.si_status >> 8 == PTRACE_EVENT_CLONE)
-		rc = add_cloned(stop, tid);
-	return rc;
-}
-
-int stop_interrupt_one(struct stop_thread *thread)
-{
-	if (!ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL))
-		return 0;
-	return errno == ESRCH ? 0 : -errno;
 }
 
 /** Stop the threads from index @p first on. */
@@ -542,48 +413,12 @@ int stop_interrupt(struct stop *stop)
 	return stop_count(stop, STOP_STOPPED) ? 0 : -ESRCH;
 }
 
-int stop_resume(struct stop_thread *thread, int request, int signal)
-{
-	thread->state = STOP_RUNNING;
-	thread->signal = 0;
-	if (!ptrace((enum __ptrace_request)request, thread->tid, NULL,
-	            (unsigned long)signal))
-		return 0;
-	if (errno != ESRCH)
-		return -errno;
-	thread->state = STOP_GONE;
-	return 0;
-}
-
-/** Try to let go; a thread that has stopped since has its signal looked up. */
-static bool release_thread(struct stop_thread *thread)
-{
-	siginfo_t info = {0};
-
-	if (thread->state == STOP_RUNNING) {
-		if (waitid(P_PID, (id_t)thread->tid, &info,
-		           WSTOPPED | WEXITED | WNOWAIT | WNOHANG | __WALL))
-			return true;
-		if (!info.si_pid)
-			return false;
-		note_reason(thread, info.si_status);
-		if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED)
-			note_end(thread);
-		else
-			(void)read_regs(thread);
-	}
-	if (thread->state == STOP_STOPPED)
-		ptrace(PTRACE_DETACH, thread->tid, NULL,
-		       (unsigned long)thread->signal);
-	return true;
-}
-
 void stop_release(struct stop *stop)
 {
 	size_t left = 0;
 
 	for (size_t i = 0; i < stop->num_threads; i++)
-		if (!release_thread(&stop->threads[i]))
+		if (!stop_release_thread(&stop->threads[i]))
 			stop->threads[left++] = stop->threads[i];
 	stop->num_threads = left;
 	end_hurry(stop);
