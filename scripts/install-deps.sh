@@ -4,6 +4,7 @@
 # Install the Debian packages that a task needs, or say which ones to install.
 #
 #	install-deps.sh [build|test|memcached]...	default: build
+#	install-deps.sh --packages PACKAGE...
 #
 # Does nothing when all of them are there. Only root can install.
 #
@@ -21,7 +22,13 @@ memcached='gcc make patch perl xz-utils dpkg-dev debian-archive-keyring
 libevent-dev libsasl2-dev libssl-dev'
 
 wanted=
-for task in "${@:-build}"; do
+if [ "${1-}" = --packages ]; then
+	shift
+	wanted=$*
+	set --
+fi
+[ $# -gt 0 ] || [ -n "$wanted" ] || set -- build
+for task; do
 	case $task in
 	build) wanted="$wanted $build" ;;
 	test) wanted="$wanted $test" ;;

@@ -19,7 +19,6 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=${1:-$root/build/examples/memcached}
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org}
 fixes='0008-CVE-2026-47783-CVE-2026-47784.patch
 0009-CVE-2023-46852.patch
 CVE-2023-46853.patch'
@@ -30,29 +29,12 @@ die()
 	exit 1
 }
 
-fetch()
-{
-	keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-	[ -r "$keyring" ] || die "$keyring is missing:" \
-		"apt-get install debian-archive-keyring"
-	mkdir -p apt/lists/partial apt/cache/archives/partial
-	cat >apt/sources.list <<-EOF2
-	deb-src [signed-by=$keyring] $mirror/debian bookworm main
-	deb-src [signed-by=$keyring] $mirror/debian-security bookworm-security main
-	EOF2
-	set -- -q -o Dir::Etc::sourcelist="$work/apt/sources.list" \
-		-o Dir::Etc::sourceparts=/dev/null \
-		-o Dir::State::lists="$work/apt/lists" \
-		-o Dir::Cache="$work/apt/cache" -o APT::Sandbox::User=
-	apt-get "$@" update
-	apt-get "$@" source --download-only memcached
-}
+# shellcheck source=scripts/debian-source.sh
+. "$root/scripts/debian-source.sh"
 
-# Without a check of the .dsc: apt has verified it against the signed index.
 unpack()
 {
-	rm -rf source
-	dpkg-source --no-check --skip-patches -x memcached_*.dsc source
+	debian_unpack memcached source || die "unpacking failed"
 	for fix in $fixes; do
 		[ -f "source/debian/patches/$fix" ] ||
 			die "this memcached has no patch $fix; remove $work" \
@@ -109,7 +91,8 @@ case $work in
 esac
 
 "$root/scripts/install-deps.sh" memcached
-[ -n "$(find . -maxdepth 1 -name 'memcached_*.dsc')" ] || fetch
+[ -n "$(find . -maxdepth 1 -name 'memcached_*.dsc')" ] ||
+	debian_fetch "$work/apt" memcached || die "fetching failed"
 unpack
 apply others
 build old

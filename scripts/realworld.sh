@@ -1,0 +1,463 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Try hfx on real fixes: patches of Debian source packages.
+#
+#	realworld.sh [OPTION...] PACKAGE [PATCH...]
+#	realworld.sh --list PACKAGE	patches of a package, in their order
+#	realworld.sh --table		the table of all rows, in Markdown
+#
+#	--hfx FOLDER	build tree of hfx		default: build
+#	--work FOLDER	downloads, builds, results	default: build/realworld
+#	--recipe FILE	how to build and test	default: realworld/PACKAGE.sh
+#	--again		also what was done before
+#
+# NEW is the package with all of its patches, OLD the same without PATCH, both
+# from one path with one set of flags (upstream's configure and make, -O2 -g).
+# PATCH is a name in debian/patches, with or without .patch; `a+b` takes several
+# as one fix. Patches that depend on PATCH are left out of both.
+#
+# For each PATCH: build, diff, and run the package's own tests with NEW, with
+# OLD, and with OLD and the bundle applied at start-up. Once for each package:
+# replace all functions of NEW by copies of themselves (--all) and run the tests.
+# A refused fix is tried again with what the refusals say can be accepted.
+#
+# A recipe is a shell file; what it leaves out is guessed. It runs in the tree:
+#	depends		Debian packages that it needs
+#	files		programs and libraries to compare, as patterns
+#	prepare		before configure: autoreconf and so on
+#	configure	plain upstream configuration, with $flags
+#	compile		default: make
+#	check		run the tests, output to stdout
+#	results		filter: output of check -> a line for each test
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(dirname "$here")
+hfx=$root/build
+work=
+recipe=
+again=
+mode=rows
+export flags='-O2 -g' LC_ALL=C.UTF-8 SOURCE_DATE_EPOCH=1700000000
+
+# shellcheck source=scripts/debian-source.sh
+. "$here/debian-source.sh"
+
+die()
+{
+	echo "realworld.sh: $*" >&2
+	exit 1
+}
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--hfx) hfx=$2 && shift 2 ;;
+	--work) work=$2 && shift 2 ;;
+	--recipe) recipe=$2 && shift 2 ;;
+	--again) again=yes && shift ;;
+	--list) mode=list && shift ;;
+	--table) mode=table && shift ;;
+	-*) die "no option '$1'; see the top of this file" ;;
+	*) break ;;
+	esac
+done
+hfx=$(realpath "$hfx")
+work=${work:-$hfx/realworld}
+mkdir -p "$work"
+work=$(realpath "$work")
+if [ "$mode" = table ]; then
+	exec python3 "$here/realworld/table.py" table "$work"
+fi
+[ $# -ge 1 ] || die "give a package; see the top of this file"
+package=$1
+shift
+[ -x "$hfx/bin/hfx-bundle" ] || die "no hfx in $hfx; build it or give --hfx"
+base=$work/$package
+tree=$base/source
+
+# ---- What a recipe may replace -------------------------------------------
+
+depends=
+files=
+
+prepare()
+{
+	if [ ! -f configure ] && [ -f configure.ac ]; then
+		autoreconf -fi
+	fi
+}
+
+configure()
+{
+	if [ -f configure ]; then
+		./configure CFLAGS="$flags" CXXFLAGS="$flags"
+	elif [ -f CMakeLists.txt ]; then
+		cmake -S . -B . -DCMAKE_BUILD_TYPE=None \
+			-DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags"
+	fi
+}
+
+compile()
+{
+	make -j2
+}
+
+check()
+{
+	if [ -f CTestTestfile.cmake ]; then
+		ctest
+	else
+		make -k check
+	fi
+}
+
+# Lines of automake, TAP and CTest, without times.
+results()
+{
+	sed -nE -e '/^(PASS|FAIL|XFAIL|XPASS|SKIP|ERROR):? /p' \
+		-e '/^(ok|not ok) /p' \
+		-e 's/^ *[0-9]+\/[0-9]+ (Test +#.*[^ ]) +[0-9.]+ sec.*/\1/p'
+}
+
+# Without a recipe: what the package's own make has linked.
+guess_files()
+{
+	find . -type f \( -perm -u+x -o -name '*.so*' \) -newer configured \
+		! -path './debian/*' ! -path '*/test*/*' ! -name '*.o' \
+		-exec sh -c 'readelf -h "$1" 2>/dev/null |
+			grep -Eq "Type: +(DYN|EXEC)"' - {} \; -print |
+		sed 's/^\.\///'
+}
+
+# ---- The tree ------------------------------------------------------------
+
+fetch()
+{
+	mkdir -p "$base/download"
+	cd "$base/download"
+	if [ -z "$(find . -name '*.dsc')" ]; then
+		(
+			flock 9
+			debian_fetch "$work/apt" "$package"
+		) 9>"$work/lock" >"$base/fetch.log" 2>&1 ||
+			die "fetching failed; see $base/fetch.log"
+	fi
+	debian_unpack "$package" "$tree" >>"$base/fetch.log" 2>&1 ||
+		die "unpacking failed; see $base/fetch.log"
+	sed -n 's/^Version: //p' ./*.dsc | tail -n 1 >"$base/version"
+	sed -E '/^(#|$)/d; s/ .*//' "$tree/debian/patches/series" \
+		>"$base/series" || die "$package has no patches"
+}
+
+turn()
+{
+	patch -s -f -d "$tree" -p1 "${@:2}" <"$tree/debian/patches/$1"
+}
+
+# Patch -R on a file that patch would make or remove needs no backup.
+take_out()
+{
+	turn "$1" -R -F0 --dry-run >"$base/patch.log" 2>&1 || return 1
+	turn "$1" -R -F0 --no-backup-if-mismatch >"$base/patch.log" 2>&1
+}
+
+put_in()
+{
+	turn "$1" --no-backup-if-mismatch >"$base/patch.log" 2>&1 ||
+		die "$1 does not apply; see $base/patch.log"
+}
+
+in_tree()
+{
+	local log=$1
+	shift
+	(cd "$tree" && "$@") >"$base/$log.log" 2>&1 </dev/null 8>&-
+}
+
+make_tree()
+{
+	[ -z "$depends" ] || "$here/install-deps.sh" --packages $depends
+	fetch
+	while read -r name; do
+		put_in "$name"
+	done <"$base/series"
+	in_tree configure prepare || die "see $base/configure.log"
+	touch "$tree/configured"
+	in_tree configure configure || die "see $base/configure.log"
+	in_tree compile compile || die "see $base/compile.log"
+	if [ -z "$files" ]; then
+		files=$(cd "$tree" && guess_files)
+	fi
+	# shellcheck disable=SC2086 # patterns
+	(cd "$tree" && realpath --relative-to=. $files | sort -u) \
+		>"$base/files"
+	[ -s "$base/files" ] || die "nothing was built; see $base/compile.log"
+	save "$base/new"
+	touch "$base/made"
+}
+
+compile_into()
+{
+	in_tree compile compile || die "see $base/compile.log"
+	save "$1"
+}
+
+save()
+{
+	rm -rf "$1"
+	while read -r file; do
+		install -D "$tree/$file" "$1/$file"
+		touch -r "$tree/$file" "$1/$file"
+	done <"$base/files"
+}
+
+# Put binaries in their place without a rebuild by make.
+install_binaries()
+{
+	while read -r file; do
+		touch -r "$tree/$file" "$base/stamp"
+		cp --remove-destination "$1/$file" "$tree/$file"
+		touch -r "$base/stamp" "$tree/$file"
+	done <"$base/files"
+}
+
+# ---- Tests ---------------------------------------------------------------
+
+# run_tests NAME [BUNDLES]: the outcome goes to NAME.out and NAME.result.
+run_tests()
+{
+	local name=$1 bundles=${2-}
+	rm -f "$name.witness" "$name.result"
+	(
+		cd "$tree"
+		export HFX_WITNESS=$name.witness
+		if [ -n "$bundles" ]; then
+			export HFX_BUNDLES=$bundles
+			export LD_PRELOAD=$hfx/lib/libhfx.so:$work/witness.so
+		fi
+		timeout "${TEST_TIMEOUT:-900}" setsid -w \
+			bash -c "$(declare -f check); check"
+	) >"$name.out" 2>&1 </dev/null 8>&- || true
+	results <"$name.out" | sort >"$name.result"
+}
+
+# run_patched NAME BUNDLES REFERENCE: tests that fail by themselves now and then
+# differ once, wrong code differs each time.
+run_patched()
+{
+	run_tests "$1" "$2"
+	if ! cmp -s "$1.result" "$3.result"; then
+		cp "$1.result" "$1.first"
+		run_tests "$1" "$2"
+		# What differs in both runs.
+		if comm -23 "$3.result" "$1.first" |
+			comm -12 - <(comm -23 "$3.result" "$1.result") |
+			grep -q .; then
+			return
+		fi
+		cp "$3.result" "$1.result"
+	fi
+}
+
+# ---- Bundles -------------------------------------------------------------
+
+# diff_file OLD NEW OUTPUT [OPTION...]: OUTPUT.hfx, .json, .txt, .time
+diff_file()
+{
+	local old=$1 new=$2 output=$3 status=0
+	shift 3
+	rm -f "$output.hfx"
+	python3 "$here/realworld/table.py" measure \
+		"$output.time" "$hfx/bin/hfx-bundle" diff "$old" "$new" \
+		-o "$output.hfx" --json "$@" \
+		>"$output.json" 2>"$output.err" || status=$?
+	echo "$status" >"$output.status"
+	[ "$status" -le 1 ] || [ "$status" -eq 3 ]
+}
+
+# Each file's bundle, in FOLDER; the list for HFX_BUNDLES is printed.
+diff_all_files()
+{
+	local old=$1 new=$2 folder=$3 output bundles=
+	shift 3
+	rm -rf "$folder"
+	mkdir -p "$folder"
+	while read -r file; do
+		output=$folder/${file##*/}
+		if cmp -s "$old/$file" "$new/$file" && [ "$old" != "$new" ]; then
+			continue
+		fi
+		diff_file "$old/$file" "$new/$file" "$output" "$@" ||
+			echo "hfx-bundle failed: see $output.err" >&2
+		if [ -f "$output.hfx" ]; then
+			bundles=$bundles:$output.hfx
+		fi
+	done <"$base/files"
+	echo "${bundles#:}"
+}
+
+make_bundles()
+{
+	local row=$1 new=$2 bundles accept
+	diff_all_files "$row/old" "$new" "$row/diff" >"$row/bundles"
+	mapfile -t accept < <(python3 "$here/realworld/table.py" accept \
+		"$row/diff")
+	rm -rf "$row/accepted"
+	# Accepting one type lets another be seen.
+	for _ in 1 2 3; do
+		[ "${#accept[@]}" -gt 0 ] || return 0
+		diff_all_files "$row/old" "$new" "$row/accepted" \
+			"${accept[@]}" >"$row/bundles"
+		mapfile -t more < <(python3 "$here/realworld/table.py" accept \
+			"$row/accepted")
+		[ "${#more[@]}" -gt 0 ] || return 0
+		accept+=("${more[@]}")
+	done
+}
+
+# ---- Rows ----------------------------------------------------------------
+
+self_row()
+{
+	local row=$base/self bundles
+	if [ -f "$row/done" ] && [ -z "$again" ]; then
+		return
+	fi
+	mkdir -p "$row"
+	run_tests "$base/new.tests"
+	bundles=$(diff_all_files "$base/new" "$base/new" "$row/diff" --all)
+	echo "$bundles" >"$row/bundles"
+	run_patched "$row/patched" "$bundles" "$base/new.tests"
+	touch "$row/done"
+}
+
+find_patch()
+{
+	local found
+	found=$(grep -xF -e "$1" -e "$1.patch" "$base/series") ||
+		found=$(grep -F -e "$1" "$base/series" || true)
+	[ "$(grep -c . <<<"$found")" -eq 1 ] ||
+		die "'$1' is not one patch of $package; see --list"
+	echo "$found"
+}
+
+# Take the fix out, and before it whatever depends on it. Sets `without` (what
+# was taken out beside the fix, newest first).
+split_series()
+{
+	local fix=("$@") i others
+	without=()
+	mapfile -t others < <(tac "$base/series")
+	for name in "${others[@]}"; do
+		if try_take_out "${fix[@]}"; then
+			return 0
+		fi
+		if printf '%s\n' "${fix[@]}" | grep -qxF -- "$name"; then
+			continue
+		fi
+		if take_out "$name"; then
+			without+=("$name")
+		fi
+	done
+	try_take_out "${fix[@]}" || die "${fix[*]} cannot be taken out"
+}
+
+# All patches of a fix, newest first, or none.
+try_take_out()
+{
+	local i j
+	for ((i = $# - 1; i >= 0; i--)); do
+		if ! take_out "${@:i+1:1}"; then
+			for ((j = i + 1; j < $#; j++)); do
+				put_in "${@:j+1:1}"
+			done
+			return 1
+		fi
+	done
+}
+
+put_back()
+{
+	local i
+	for ((i = ${#without[@]} - 1; i >= 0; i--)); do
+		put_in "${without[i]}"
+	done
+}
+
+fix_row()
+{
+	local row fix=() name new=$base/new reference=$base/new.tests
+	for name in ${1//+/ }; do
+		name=$(find_patch "$name")
+		fix+=("$name")
+	done
+	row=$base/fixes/$(basename "${fix[0]}" .patch)
+	if [ -f "$row/done" ] && [ -z "$again" ]; then
+		return
+	fi
+	mkdir -p "$row"
+	printf '%s\n' "${fix[@]}" >"$row/fix"
+	touch "$base/dirty"
+	split_series "${fix[@]}"
+	printf '%s\n' "${without[@]}" >"$row/without"
+	compile_into "$row/old"
+	# It was built last, which hfx-bundle would remark upon.
+	find "$row/old" -type f -exec touch -d @1700000000 {} +
+	for name in "${fix[@]}"; do
+		put_in "$name"
+	done
+	if [ "${#without[@]}" -gt 0 ]; then
+		new=$row/new
+		reference=$row/new.tests
+		compile_into "$new"
+		run_tests "$reference"
+	else
+		in_tree compile compile || die "see $base/compile.log"
+	fi
+	make_bundles "$row" "$new"
+	install_binaries "$row/old"
+	run_tests "$row/old.tests"
+	bundles=$(cat "$row/bundles")
+	rm -f "$row"/patched.*
+	if [ -n "$bundles" ]; then
+		run_patched "$row/patched" "$bundles" "$reference"
+	fi
+	install_binaries "$new"
+	if [ "${#without[@]}" -gt 0 ]; then
+		put_back
+		in_tree compile compile || die "see $base/compile.log"
+		install_binaries "$base/new"
+	fi
+	rm "$base/dirty"
+	touch "$row/done"
+}
+
+mkdir -p "$base"
+exec 8>"$base/lock"
+flock -n 8 || die "another run works on $base"
+if [ "$mode" = list ]; then
+	[ -f "$base/series" ] || fetch
+	exec cat "$base/series"
+fi
+recipe=${recipe:-$here/realworld/$package.sh}
+if [ -f "$recipe" ]; then
+	# shellcheck disable=SC1090
+	. "$recipe"
+fi
+if [ ! -f "$work/witness.so" ]; then
+	gcc -shared -fPIC -I"$root/runtime/include" \
+		-I"$root/common/include" -o "$work/witness.so" \
+		"$here/realworld/witness.c" -L"$hfx/lib" -lhfx \
+		-Wl,-rpath,"$hfx/lib"
+fi
+# A run that was interrupted leaves a tree between two states.
+if [ ! -f "$base/made" ] || [ -f "$base/dirty" ]; then
+	rm -f "$base/made" "$base/dirty"
+	make_tree
+fi
+self_row
+for patch; do
+	fix_row "$patch"
+done
+python3 "$here/realworld/table.py" rows "$base"

@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Results of realworld.sh: measure a command, read reports, print rows.
+
+    table.py measure FILE COMMAND...   run; seconds and KiB go to FILE
+    table.py accept FOLDER             options that accept what was refused
+    table.py rows PACKAGE-FOLDER       the rows of one package, for people
+    table.py table WORK                all rows, in Markdown
+"""
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+NAMES = 12  # functions named in a row
+
+
+def measure(file, *command):
+    start = time.monotonic()
+    status = subprocess.run(command).returncode
+    seconds = time.monotonic() - start
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    Path(file).write_text(f'{seconds:.2f} {memory}\n')
+    return status if status >= 0 else 128 - status
+
+
+def reports(folder):
+    """(report or None, seconds, KiB, message) of each compared file."""
+    for time_file in sorted(Path(folder).glob('*.time')):
+        seconds, memory = time_file.read_text().split()
+        base = time_file.with_suffix('')
+        base = str(base)
+        try:
+            report = json.loads(Path(base + '.json').read_text())
+        except ValueError:
+            report = None
+        message = Path(base + '.err').read_text().strip()
+        yield report, float(seconds), int(memory), message
+
+
+def accept(folder):
+    for report, _, _, _ in reports(folder):
+        for refusal in (report or {}).get('refusals', []):
+            for option in ('--accept-type', '--accept-data'):
+                if option + ' ' in refusal['remedy']:
+                    name = refusal['subject'].split()[-1]
+                    print(option, name, sep='\n')
+                    break
+    return 0
+
+
+def merge(folder):
+    """All files of one diff as one: a fix often changes several."""
+    merged = {'functions': {}, 'refusals': {}, 'seconds': 0, 'memory': 0,
+              'size': 0, 'compared': 0, 'skipped': 0, 'errors': [],
+              'warnings': {}, 'accepted': {}}
+    for report, seconds, memory, message in reports(folder):
+        merged['seconds'] += seconds
+        merged['memory'] = max(merged['memory'], memory)
+        if report is None:
+            merged['errors'].append(message or 'no report')
+            continue
+        for function in report['functions']:
+            merged['functions'][function['name']] = function
+        for refusal in report['refusals']:
+            key = refusal['subject'], refusal['reason']
+            merged['refusals'][key] = refusal
+        for warning in report['warnings']:
+            merged['warnings'][warning] = True
+        for kind in ('types', 'data'):
+            for name in report['accepted'][kind]:
+                merged['accepted'][name] = True
+        merged['size'] += (report['bundle'] or {}).get('size', 0)
+        merged['compared'] += report['totals']['functions']
+        merged['skipped'] += report['totals']['skipped']
+    return merged
+
+
+def lines(path):
+    try:
+        return Path(path).read_text(errors='replace').splitlines()
+    except FileNotFoundError:
+        return None
+
+
+def passed(result):
+    return sum(1 for line in result
+               if line.startswith(('PASS', 'ok', 'XFAIL')) or 'Passed' in line)
+
+
+def differences(result, reference):
+    return sorted(set(reference) ^ set(result))
+
+
+def tests_text(base, reference):
+    """`the same` or how many lines differ."""
+    result = lines(f'{base}.result')
+    if result is None:
+        return '-'
+    count = len(set(reference) - set(result))
+    text = 'the same' if not count else f'{count} differ'
+    if base.name != 'old.tests' and not lines(f'{base}.witness'):
+        text += ', PATCH NOT IN FORCE'
+    if any(line.startswith('hfx: ') for line in lines(f'{base}.out')):
+        text += ', messages of hfx'
+    return text
+
+
+def short(name):
+    return name if len(name) <= 60 else name[:57] + '...'
+
+
+def function_text(merged):
+    kinds = {}
+    for function in merged['functions'].values():
+        kinds.setdefault(function['kind'], []).append(function['name'])
+    parts = []
+    for kind in ('changed', 'new', 'removed', 'part'):
+        names = kinds.get(kind, [])
+        if not names:
+            continue
+        text = ', '.join(short(name) for name in names[:NAMES])
+        if len(names) > NAMES:
+            text += f' and {len(names) - NAMES} more'
+        parts.append(f'{len(names)} {kind}: {text}')
+    return '; '.join(parts) or 'none'
+
+
+def refusal_text(merged):
+    return '; '.join(f'{r["subject"]}: {r["reason"]}'
+                     for r in merged['refusals'].values())
+
+
+def fix_row(package, row):
+    first = merge(row / 'diff')
+    final = merge(row / 'accepted') if (row / 'accepted').is_dir() else first
+    new = row if (row / 'new.tests.result').exists() else package
+    reference = lines(new / 'new.tests.result') or []
+    if final['errors']:
+        outcome = 'FAILED: ' + final['errors'][0]
+    elif final['refusals']:
+        outcome = 'refused'
+    elif first['refusals']:
+        outcome = 'refused, then accepted'
+    elif not final['functions']:
+        outcome = 'nothing to patch'
+    else:
+        outcome = 'bundle'
+    return {
+        'package': package.name,
+        'fix': ' + '.join(Path(name).stem for name in lines(row / 'fix')),
+        'without': [name for name in lines(row / 'without') or [] if name],
+        'outcome': outcome,
+        'functions': function_text(first),
+        'count': sum(f['kind'] in ('changed', 'new')
+                     for f in first['functions'].values()),
+        'refused': refusal_text(first),
+        'refused_still': refusal_text(final) if final is not first else '',
+        'accepted': ', '.join(final['accepted']),
+        'warnings': list(final['warnings']),
+        'size': final['size'],
+        'seconds': first['seconds'],
+        'memory': first['memory'],
+        'tests': passed(reference),
+        'old': tests_text(row / 'old.tests', reference),
+        'patched': tests_text(row / 'patched', reference),
+    }
+
+
+def self_row(package):
+    row = package / 'self'
+    merged = merge(row / 'diff')
+    reference = lines(package / 'new.tests.result') or []
+    selected = sum(f['kind'] == 'changed'
+                   for f in merged['functions'].values())
+    return {
+        'package': package.name,
+        'version': (lines(package / 'version') or ['?'])[0],
+        'files': ', '.join(Path(f).name for f in lines(package / 'files')),
+        'outcome': merged['errors'][0] if merged['errors'] else '',
+        'selected': selected,
+        'skipped': merged['skipped'],
+        'size': merged['size'],
+        'seconds': merged['seconds'],
+        'memory': merged['memory'],
+        'tests': passed(reference),
+        'patched': tests_text(row / 'patched', reference),
+    }
+
+
+def rows(folder):
+    package = Path(folder)
+    mine = self_row(package)
+    print(f'{mine["package"]} --all: {mine["selected"]} selected, '
+          f'{mine["skipped"]} skipped, {mine["seconds"]:.2f} s, '
+          f'{mine["tests"]} tests: {mine["patched"]} {mine["outcome"]}')
+    for row in sorted(package.glob('fixes/*/done')):
+        r = fix_row(package, row.parent)
+        print(f'{r["package"]} {r["fix"]}: {r["outcome"]}')
+        for key in ('functions', 'refused', 'accepted', 'refused_still',
+                    'without'):
+            if r[key]:
+                print(f'    {key}: {r[key]}')
+        for warning in r['warnings']:
+            print(f'    warning: {warning}')
+        print(f'    {r["size"]} bytes, {r["seconds"]:.2f} s, '
+              f'{r["memory"] // 1024} MiB; {r["tests"]} tests: '
+              f'old {r["old"]}, patched {r["patched"]}')
+    return 0
+
+
+def cell(text):
+    return str(text).replace('|', '\\|').replace('\n', ' ')
+
+
+def print_table(header, records):
+    print('| ' + ' | '.join(header) + ' |')
+    print('|' + '---|' * len(header))
+    for record in records:
+        print('| ' + ' | '.join(cell(value) for value in record) + ' |')
+    print()
+
+
+INTRODUCTION = '''# Real fixes
+
+Security fixes of Debian packages, each taken out of the package (OLD) and put
+back (NEW), both built from one path with gcc, `-O2 -g` and upstream's own
+configuration. This page is made by `scripts/realworld.sh --table`; a row is made
+by `scripts/realworld.sh PACKAGE PATCH`.
+
+"Tests" is the number of the package's own tests that pass with NEW; the columns
+beside it say what gives other results: OLD as it is, and OLD with the bundle
+applied at start-up. That the bundle is in force is checked in the tests'
+processes.
+'''
+
+
+def table(work):
+    packages = [path.parent.parent
+                for path in sorted(Path(work).glob('*/self/done'))]
+    fixes = [fix_row(package, row.parent) for package in packages
+             for row in sorted(package.glob('fixes/*/done'))]
+    print(INTRODUCTION)
+    print_table(
+        ('package', 'fix', 'result', 'functions', 'bundle, bytes', 'diff, s',
+         'tests', 'OLD', 'OLD and bundle'),
+        ((r['package'], r['fix'], r['outcome'], r['count'], r['size'] or '-',
+          f'{r["seconds"]:.2f}', r['tests'], r['old'], r['patched'])
+         for r in fixes))
+    print('## Every function by its copy\n\n'
+          '`hfx-bundle diff --all NEW NEW`, applied at start-up.\n')
+    print_table(
+        ('package', 'version', 'files', 'functions', 'left out',
+         'bundle, bytes', 'diff, s', 'peak, MiB', 'tests', 'with the bundle'),
+        ((r['package'], r['version'], r['files'], r['selected'], r['skipped'],
+          r['size'], f'{r["seconds"]:.2f}', r['memory'] // 1024, r['tests'],
+          r['patched']) for r in map(self_row, packages)))
+    print('## What was reported\n')
+    for r in fixes:
+        print(f'**{r["package"]} {r["fix"]}**: {r["functions"]}.')
+        if r['refused']:
+            print(f'Refused: {r["refused"]}.')
+        if r['accepted']:
+            print(f'Accepted: {r["accepted"]}.')
+        if r['refused_still']:
+            print(f'Refused still: {r["refused_still"]}.')
+        if r['without']:
+            print(f'Both without {len(r["without"])} patches that build '
+                  'upon this one.')
+        print()
+    return 0
+
+
+def main():
+    commands = {'measure': measure, 'accept': accept, 'rows': rows,
+                'table': table}
+    if len(sys.argv) < 3 or sys.argv[1] not in commands:
+        sys.exit(__doc__)
+    return commands[sys.argv[1]](*sys.argv[2:])
+
+
+if __name__ == '__main__':
+    sys.exit(main())
