@@ -325,6 +325,7 @@ self_row()
 		return
 	fi
 	mkdir -p "$row"
+	install_binaries "$base/new"
 	run_tests "$base/new.tests"
 	bundles=$(diff_all_files "$base/new" "$base/new" "$row/diff" --all)
 	echo "$bundles" >"$row/bundles"

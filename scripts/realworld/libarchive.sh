@@ -3,24 +3,38 @@
 depends='cmake libacl1-dev libattr1-dev liblz4-dev libzstd-dev zlib1g-dev
 libbz2-dev liblzma-dev libxml2-dev nettle-dev'
 files='libarchive/libarchive.so.13 bin/bsdtar'
-# The tests use the static library unless told otherwise.
+# The tests use the static library unless told otherwise. They are many; that
+# they are not optimised saves minutes.
 prepare()
 {
+	local name folder
 	sed -i 's/archive_static/archive/' libarchive/test/CMakeLists.txt \
 		tar/CMakeLists.txt cpio/CMakeLists.txt cat/CMakeLists.txt
+	for name in libarchive bsdtar; do
+		folder=${name#bsd}
+		echo "target_compile_options(${name}_test PRIVATE -O0 -g0)" \
+			>>"$folder/test/CMakeLists.txt"
+	done
 }
 configure()
 {
 	cmake -S . -B . -DCMAKE_BUILD_TYPE=RelWithDebInfo \
-		-DENABLE_WERROR=OFF \
-		-DCMAKE_C_FLAGS_RELWITHDEBINFO="$flags" -DCMAKE_EXE_LINKER_FLAGS=-rdynamic
+		-DENABLE_WERROR=OFF -DENABLE_CPIO=OFF -DENABLE_CAT=OFF \
+		-DCMAKE_C_FLAGS_RELWITHDEBINFO="$flags"
+}
+compile()
+{
+	make -j2 archive bsdtar libarchive_test bsdtar_test
 }
 check()
 {
 	mkdir -p tmp
-	TMPDIR=$PWD/tmp ./bin/libarchive_test -r "$PWD/libarchive/test" \
-		-p "" -v
+	TMPDIR=$PWD/tmp ./bin/libarchive_test -r "$PWD/libarchive/test" -v
 	TMPDIR=$PWD/tmp ./bin/bsdtar_test -r "$PWD/tar/test" \
 		-p "$PWD/bin/bsdtar" -v
 	rm -rf tmp
+}
+results()
+{
+	sed -nE 's/^ *[0-9]+: (test_[a-z0-9_]+)(.*)/ok \1\2/p; /tests? (passed|failed)|assertions/Ip'
 }

@@ -5,6 +5,8 @@ files='.libs/libpng16.so.16'
 prepare()
 {
 	autoreconf -fi
+	# Patches cannot say that a file is a program.
+	chmod +x tests/png*
 }
 configure()
 {
@@ -16,6 +18,5 @@ check()
 	make -k check TESTS="tests/pngtest-all tests/pnggetset \
 		tests/pngvalid-standard tests/pngvalid-progressive-standard \
 		tests/pngimage-quick tests/pngunknown-discard \
-		tests/pngunknown-save tests/pngunknown-IDAT \
-		tests/pngstest-none tests/pngstest-large-stride"
+		tests/pngunknown-save tests/pngunknown-IDAT tests/pngstest-none"
 }
