@@ -192,8 +192,8 @@ struct hfx_error *align(const struct align_input *input, struct alignment *ret)
 	struct middle middle = {
 		.input = input,
 		.start = start,
-		.num_old = num_old - start - end,
-		.num_new = num_new - start - end,
+		.num_old = (ptrdiff_t)(num_old - start - end),
+		.num_new = (ptrdiff_t)(num_new - start - end),
 	};
 	HFX_TRY(add(ret, '=', start));
 	HFX_TRY(align_middle(&middle, ret));
