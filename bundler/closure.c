@@ -253,7 +253,9 @@ static struct hfx_error *do_function(struct closure *closure,
 		HFX_TRY(closure_refuse(
 			closure, &target,
 			"Keep the thread-local variables as they are",
-			"uses thread-local variables, and their layout moved"));
+			"uses thread-local variables, and %s is new, moved or "
+			"removed",
+			closure->moved_tls));
 	HFX_TRY(closure_keep_biased(closure));
 	HFX_TRY(closure_keep_tables(closure));
 	for (size_t i = 0; i < function->num_references; i++)
@@ -262,22 +264,46 @@ static struct hfx_error *do_function(struct closure *closure,
 	return closure_keep_unwind(closure, function);
 }
 
-/* Offsets and sizes of all thread-local variables must be as they were. */
-static bool has_same_tls(const struct program *old, const struct program *new)
+static bool has_tls_symbol(const struct program *program,
+                           const struct symbol *wanted)
 {
-	if (old->tls_size != new->tls_size ||
-	    old->tls_align != new->tls_align ||
-	    old->num_tls_symbols != new->num_tls_symbols)
-		return false;
-	const struct symbol *a =
-		old->symbols + old->num_symbols - old->num_tls_symbols;
-	const struct symbol *b =
-		new->symbols + new->num_symbols - new->num_tls_symbols;
-	for (size_t i = 0; i < old->num_tls_symbols; i++)
-		if (a[i].addr != b[i].addr || a[i].size != b[i].size ||
-		    strcmp(a[i].name, b[i].name))
-			return false;
-	return true;
+	for (size_t i = 0; i < program->num_tls_symbols; i++) {
+		const struct symbol *symbol =
+			&program->symbols[program->num_symbols - 1 - i];
+
+		if (symbol->addr == wanted->addr &&
+		    symbol->size == wanted->size &&
+		    !strcmp(symbol->name, wanted->name))
+			return true;
+	}
+	return false;
+}
+
+/* Name of a thread-local variable that @p other lacks, or has elsewhere. */
+static const char *lone_tls(const struct program *program,
+                            const struct program *other)
+{
+	const struct symbol *symbols = program->symbols + program->num_symbols -
+	                               program->num_tls_symbols;
+
+	for (size_t i = 0; i < program->num_tls_symbols; i++)
+		if (!has_tls_symbol(other, &symbols[i]))
+			return symbols[i].name;
+	return NULL;
+}
+
+/* Offsets and sizes of all thread-local variables must be as they were. */
+static const char *find_moved_tls(const struct program *old,
+                                  const struct program *new)
+{
+	const char *name = lone_tls(new, old);
+
+	if (!name)
+		name = lone_tls(old, new);
+	if (!name && (old->tls_size != new->tls_size ||
+	              old->tls_align != new->tls_align))
+		name = "(without a name)";
+	return name;
 }
 
 struct hfx_error *closure_init(struct closure *closure,
@@ -291,8 +317,9 @@ struct hfx_error *closure_init(struct closure *closure,
 		.new_program = new_program,
 		.comparison = comparison,
 		.unwind = unwind,
-		.same_tls = has_same_tls(old_program, new_program),
+		.moved_tls = find_moved_tls(old_program, new_program),
 	};
+	closure->same_tls = !closure->moved_tls;
 	return closure_match_imports(closure);
 }
 

@@ -47,6 +47,8 @@ struct closure {
 	/** The function whose references are followed, for messages. */
 	struct function *function;
 	bool same_tls;
+	/** One of those that are not; `NULL` when all are. Borrowed. */
+	const char *moved_tls;
 };
 
 /**

@@ -245,11 +245,16 @@ struct hfx_error *closure_resolve_slot(struct closure *closure,
 	    !relocation->is_import)
 		/* Module and offset stand in a pair. */
 		return closure_keep(closure, relocation->addr, 16, PF_R);
-	if (is_offset(relocation->type))
+	if (is_offset(relocation->type) && *relocation->symbol)
 		return closure_refuse(closure, ret, REMEDY_TLS,
 		                      "refers to thread-local variable %s, "
 		                      "which moved or is new",
-		                      *relocation->symbol ? relocation->symbol
-		                                          : "of this module");
+		                      relocation->symbol);
+	if (is_offset(relocation->type))
+		return closure_refuse(
+			closure, ret, REMEDY_TLS,
+			"refers to thread-local variables of this module, and "
+			"%s is new, moved or removed",
+			closure->moved_tls ? closure->moved_tls : "one");
 	return closure_keep(closure, relocation->addr, 8, PF_R);
 }

@@ -5,17 +5,23 @@ libssl-dev zlib1g-dev'
 files=rsync
 configure()
 {
-	./configure CFLAGS="$flags"
+	./configure --disable-md2man CFLAGS="$flags"
 }
 compile()
 {
-	make -j2 all check-progs || make -j2
+	make -j2
+	make -j2 tls getgroups getfsdev testrun trimslash t_unsafe wildtest
 }
+# Only rsync is patched: the scripts around it start thousands of programs.
 check()
 {
-	make check
+	printf '#!/bin/sh\nLD_PRELOAD=%s exec "%s/rsync" "$@"\n' \
+		"${LD_PRELOAD-}" "$PWD" >rsync-patched
+	chmod +x rsync-patched
+	unset LD_PRELOAD
+	rsync_bin=$PWD/rsync-patched srcdir=. ./runtests.sh
 }
 results()
 {
-	sed -nE '/^(PASS|FAIL|SKIP|XFAIL) /p'
+	sed -nE '/^(PASS|FAIL|SKIP|XFAIL|ERROR) /p'
 }

@@ -106,13 +106,13 @@ static const char moved_tls[] =
 static void thread_local_variables_that_moved(void **state)
 {
 	(void)state;
-	expect_refused("-O2", moved_tls, "work", "thread-local");
+	expect_refused("-O2", moved_tls, "work", "fresh is new, moved");
 }
 
 static void thread_local_variables_of_a_library_that_moved(void **state)
 {
 	(void)state;
-	expect_refused("-O2 -fPIC -shared", moved_tls, "work", "thread-local");
+	expect_refused("-O2 -fPIC -shared", moved_tls, "work", "fresh");
 }
 
 static void a_new_constructor(void **state)
