@@ -215,7 +215,7 @@ struct function {
 	uint32_t passed;
 	/** In NEW, when changed: first offset at which it differs. */
 	uint64_t difference_off;
-	/** In NEW, when selected: OLD's entry is not redirected (call_check.h). */
+	/** In NEW, when selected: OLD's entry stays (call_check.h). */
 	bool keeps_entry;
 	/** In NEW: goes into the image. */
 	bool is_selected;
