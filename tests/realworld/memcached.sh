@@ -131,13 +131,15 @@ check_patch_is_in_force()
 
 # ---- Tests --------------------------------------------------------------
 
-# run TREE TEST.t: results go to TREE/TEST.t.result
+# run TREE TEST.t: results go to TREE/TEST.t.result, without the names of the
+# assertions: udp.t puts random values into them.
 run()
 {
 	(
 		cd "$work/$1"
 		timeout 600 perl "t/$2" >"$2.out" 2>"$2.err" </dev/null || true
-		grep -E '^(ok|not ok|1\.\.|Bail out)' "$2.out" >"$2.result" || true
+		sed -nE -e 's/^((not )?ok [0-9]+).*/\1/p' -e '/^(1\.\.|Bail out)/p' \
+			"$2.out" >"$2.result"
 	)
 }
 
