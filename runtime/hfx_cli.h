@@ -26,8 +26,11 @@ enum hfx_exit {
 
 /** The commands; `argv[0]` is the command's name. They return an exit code. */
 int hfx_apply_main(int argc, char **argv);
+int hfx_check_main(int argc, char **argv);
+int hfx_doctor_main(int argc, char **argv);
 int hfx_list_main(int argc, char **argv);
 int hfx_revert_main(int argc, char **argv);
+int hfx_status_main(int argc, char **argv);
 
 /** Print `hfx: message` to stderr, free @p err and return @p exit_code. */
 int output_error(struct hfx_error *err, int exit_code);
@@ -45,6 +48,9 @@ char *output_escape(const char *text);
 
 /** Print @p text as output_escape() gives it, padded to @p width columns. */
 void output_text(FILE *file, const char *text, int width);
+
+/** A word for the state of a patch. */
+const char *output_state(enum record_state state);
 
 /** "61 us" or "12.3 ms". */
 void output_duration(uint64_t ns, char *text, size_t size);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <getopt.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "cleanup.h"
 #include "digest.h"
 #include "hfx_cli.h"
+#include "hfx_json.h"
 #include "proc_status.h"
 #include "target.h"
 
@@ -21,23 +21,6 @@ static const char help[] =
 	"\n"
 	"      --json  print a JSON document (docs/hfx-json.md)\n"
 	"      --help  show this help\n";
-
-static const char *state_name(enum record_state state)
-{
-	switch (state) {
-	case RECORD_PREPARED:
-		return "prepared";
-	case RECORD_COMMITTING:
-		return "committing";
-	case RECORD_APPLIED:
-		return "applied";
-	case RECORD_REVERTING:
-		return "reverting";
-	case RECORD_REVERTED:
-		return "reverted";
-	}
-	return "unknown";
-}
 
 /* ---- Table ----------------------------------------------------------------
  */
@@ -75,7 +58,8 @@ static void print_row(const struct engine_patch *patch, int name_width,
 	output_text(stdout, *patch->version ? patch->version : "-",
 	            version_width);
 	printf("  %.*s  %-10s  %-19s  %8s  %9zu\n", SHORT_ID, id,
-	       state_name(patch->state), applied, pause, patch->num_functions);
+	       output_state(patch->state), applied, pause,
+	       patch->num_functions);
 }
 
 static void print_table(pid_t pid, const struct engine_patches *patches)
@@ -105,90 +89,17 @@ static void print_table(pid_t pid, const struct engine_patches *patches)
 /* ---- JSON -----------------------------------------------------------------
  */
 
-/** Strings of a process need not be UTF-8, those of JSON must. */
-static json_t *json_text(const char *text)
-{
-	json_t *value = json_string(text);
-	HFX_CLEANUP(hfx_free)
-	char *escaped = value ? NULL : output_escape(text);
-
-	return value ? value : json_string(escaped ? escaped : "");
-}
-
-static json_t *json_hex(const uint8_t *bytes, size_t size)
-{
-	char text[2 * BUILD_ID_MAX + 1];
-
-	hex_encode(bytes, size, text);
-	return json_string(text);
-}
-
-static json_t *json_count(uint64_t number)
-{
-	return json_integer((json_int_t)number);
-}
-
-static json_t *json_functions(const struct engine_patch *patch)
-{
-	json_t *functions = json_array();
-
-	for (size_t i = 0; i < patch->num_functions; i++) {
-		const struct record_function *function = &patch->functions[i];
-
-		json_array_append_new(
-			functions,
-			json_pack("{so so so so so}", "name",
-		                  json_text(patch->function_names[i]),
-		                  "old_address",
-		                  json_count(function->old_live_addr),
-		                  "old_size", json_count(function->old_size),
-		                  "new_address",
-		                  json_count(function->new_live_addr),
-		                  "new_size", json_count(function->new_size)));
-	}
-	return functions;
-}
-
-static json_t *json_patch(const struct engine_patch *patch)
-{
-	return json_pack("{so so so so so so ss so so so so so so so so so}",
-	                 "name", json_text(patch->name), "version",
-	                 json_text(patch->version), "description",
-	                 json_text(patch->description), "id",
-	                 json_hex(patch->id.bytes, DIGEST_SIZE), "module",
-	                 json_text(patch->module_name), "build_id",
-	                 json_hex(patch->build_id.bytes, patch->build_id.size),
-	                 "state", state_name(patch->state), "sequence",
-	                 json_count(patch->sequence), "applied_ns",
-	                 json_count(patch->applied_ns), "pause_ns",
-	                 json_count(patch->pause_ns), "region_address",
-	                 json_count(patch->region_addr), "region_size",
-	                 json_count(patch->region_size), "image_bias",
-	                 json_count(patch->image_bias), "module_bias",
-	                 json_count(patch->module_bias), "num_sites",
-	                 json_count(patch->num_sites), "functions",
-	                 json_functions(patch));
-}
-
 static int print_json(pid_t pid, const struct engine_patches *patches)
 {
 	struct proc_status status = {0};
 	json_t *list = json_array();
-	json_t *document;
-	int rc;
 
 	(void)proc_status_read(pid, pid, &status);
 	for (size_t i = 0; i < patches->num_patches; i++)
 		json_array_append_new(list, json_patch(&patches->patches[i]));
-	document =
-		json_pack("{si si so so}", "format", 1, "pid", (int)pid,
-	                  "process", json_text(status.name), "patches", list);
-	rc = document ? json_dumpf(document, stdout, JSON_INDENT(2)) : -1;
-	json_decref(document);
-	if (rc)
-		return output_error(hfx_error_no_memory(), HFX_EXIT_FAILED);
-	putchar('\n');
-	return HFX_EXIT_DONE;
+	return json_print(json_pack("{si si so so}", "format", 1, "pid",
+	                            (int)pid, "process", json_text(status.name),
+	                            "patches", list));
 }
 
 /* ---- The command ----------------------------------------------------------

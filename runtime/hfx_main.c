@@ -9,8 +9,13 @@ static const char help[] =
 	"Hot-fix running processes with bundles made by hfx-bundle.\n"
 	"\n"
 	"  hfx apply PID FIX.hfx    apply a bundle to a process\n"
+	"  hfx check PID FIX.hfx    say whether it would apply\n"
+	"  hfx doctor [PID]         say what on this machine would stop hfx\n"
 	"  hfx list PID             list the patches in a process\n"
 	"  hfx revert PID NAME|ID   take a patch back\n"
+	"  hfx status [FIX.hfx]     list the processes that carry patches, or "
+	"that\n"
+	"                           a bundle is for\n"
 	"\n"
 	"      --help     show this help; `hfx COMMAND --help` says more\n"
 	"      --version  show the version\n"
@@ -23,9 +28,9 @@ static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{"apply", hfx_apply_main},
-	{"list", hfx_list_main},
-	{"revert", hfx_revert_main},
+	{"apply", hfx_apply_main},   {"check", hfx_check_main},
+	{"doctor", hfx_doctor_main}, {"list", hfx_list_main},
+	{"revert", hfx_revert_main}, {"status", hfx_status_main},
 };
 
 /** A full disk or a closed pipe must not look like success. */

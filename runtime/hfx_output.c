@@ -84,6 +84,23 @@ int output_usage(const char *command, const char *format, ...)
 	return HFX_EXIT_USAGE;
 }
 
+const char *output_state(enum record_state state)
+{
+	switch (state) {
+	case RECORD_PREPARED:
+		return "prepared";
+	case RECORD_COMMITTING:
+		return "committing";
+	case RECORD_APPLIED:
+		return "applied";
+	case RECORD_REVERTING:
+		return "reverting";
+	case RECORD_REVERTED:
+		return "reverted";
+	}
+	return "unknown";
+}
+
 void output_duration(uint64_t ns, char *text, size_t size)
 {
 	if (ns < UINT64_C(10000000))

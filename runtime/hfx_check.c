@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bundle.h"
+#include "cleanup.h"
+#include "hfx_cli.h"
+#include "hfx_json.h"
+#include "proc_status.h"
+#include "target.h"
+
+static const char help[] =
+	"Usage: hfx check [OPTION...] PID FIX.hfx\n"
+	"Say whether a bundle would apply to a process and, if not, why. No\n"
+	"thread is stopped and no code is changed; one thread is borrowed for\n"
+	"a few system calls.\n"
+	"\n"
+	"      --json   print a JSON document (docs/hfx-json.md)\n"
+	"  -q, --quiet  print nothing if it would apply\n"
+	"      --help   show this help\n"
+	"\n"
+	"Exit code: 0 it would apply; 1 it would not; 2 wrong arguments, or a\n"
+	"bundle that cannot be read.\n";
+
+struct check_options {
+	bool json;
+	bool quiet;
+	bool help;
+	pid_t pid;
+	const char *path;
+};
+
+static const struct option long_options[] = {
+	{"json", no_argument, NULL, 'j'},
+	{"quiet", no_argument, NULL, 'q'},
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
+static int parse(int argc, char **argv, struct check_options *options)
+{
+	uint32_t pid;
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, "qh", long_options, NULL)) !=
+	       -1) {
+		if (option == '?')
+			return output_usage("check", "unknown option '%s'",
+			                    argv[optind - 1]);
+		options->json |= option == 'j';
+		options->quiet |= option == 'q';
+		options->help |= option == 'h';
+	}
+	if (options->help)
+		return 0;
+	if (argc - optind != 2)
+		return output_usage("check",
+		                    "check takes a process id and a bundle");
+	if (!parse_number(argv[optind], INT_MAX, &pid))
+		return output_usage("check", "'%s' is no process id",
+		                    argv[optind]);
+	options->pid = (pid_t)pid;
+	options->path = argv[optind + 1];
+	return 0;
+}
+
+static struct hfx_error *check(pid_t pid, const struct bundle *bundle)
+{
+	const struct engine_options dry = {.dry_run = true};
+	struct target *target;
+	struct hfx_error *err;
+
+	HFX_TRY(target_create_ptrace(pid, &target));
+	err = engine_apply(target, bundle, &dry, NULL);
+	target_destroy(target);
+	return err;
+}
+
+static json_t *json_warnings(const struct manifest *manifest)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < manifest->num_modules; i++)
+		for (size_t k = 0; k < manifest->modules[i].num_warnings; k++)
+			json_array_append_new(
+				list,
+				json_text(manifest->modules[i].warnings[k]));
+	return list;
+}
+
+static int print_json(const struct check_options *options,
+                      const struct bundle *bundle, const struct hfx_error *err)
+{
+	struct proc_status status = {0};
+	json_t *document;
+
+	(void)proc_status_read(options->pid, options->pid, &status);
+	document = json_pack(
+		"{si si so s{so so} sb so so so sb}", "format", 1, "pid",
+		(int)options->pid, "process", json_text(status.name), "bundle",
+		"name", json_text(bundle->manifest->name), "id",
+		json_hex(bundle->id.bytes, DIGEST_SIZE), "applies", !err,
+		"code", json_code_of(err), "reason",
+		err ? json_text(hfx_error_message(err)) : json_null(),
+		"warnings", json_warnings(bundle->manifest), "transient",
+		hfx_error_is_transient(err));
+	return json_print(document);
+}
+
+static void print_text(const struct check_options *options,
+                       const struct bundle *bundle, const struct hfx_error *err)
+{
+	if (options->quiet && !err)
+		return;
+	output_text(stdout, bundle->manifest->name, 0);
+	printf(" would %sapply to", err ? "not " : "");
+	output_process(stdout, options->pid);
+	if (err) {
+		fputs(": ", stdout);
+		output_text(stdout, hfx_error_message(err), 0);
+	}
+	putchar('\n');
+}
+
+int hfx_check_main(int argc, char **argv)
+{
+	struct check_options options = {0};
+	HFX_CLEANUP(hfx_error_cleanup) struct hfx_error *err = NULL;
+	struct bundle *bundle = NULL;
+	int code = parse(argc, argv, &options);
+
+	if (code)
+		return code;
+	if (options.help) {
+		fputs(help, stdout);
+		return HFX_EXIT_DONE;
+	}
+	err = bundle_read(options.path, &bundle);
+	if (err)
+		return output_error(HFX_TAKE(err), HFX_EXIT_USAGE);
+	err = check(options.pid, bundle);
+	if (options.json)
+		code = print_json(&options, bundle, err);
+	else
+		print_text(&options, bundle, err);
+	bundle_destroy(bundle);
+	return err ? HFX_EXIT_FAILED : code;
+}

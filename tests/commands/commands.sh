@@ -1,0 +1,270 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# The command `hfx`, on processes that run.
+#
+#	commands.sh CASE HFX HFX_BUNDLE LIBHFX CC SOURCE
+#
+# CASE is one of the functions below. It works in a temporary folder, which is
+# kept if HFX_KEEP_SANDBOX is set.
+set -euo pipefail
+
+case_name=$1
+hfx=$2
+hfx_bundle=$3
+libhfx=$4
+cc=$5
+source=$6
+folder=$(mktemp -d)
+pids=()
+
+die()
+{
+	echo "commands.sh $case_name: $*" >&2
+	exit 1
+}
+
+skip()
+{
+	echo "skipped: $*"
+	exit 77
+}
+
+clean_up()
+{
+	if [ ${#pids[@]} -gt 0 ]; then
+		kill -9 "${pids[@]}" 2>/dev/null || true
+	fi
+	if [ -z "${HFX_KEEP_SANDBOX:-}" ]; then
+		rm -rf "$folder"
+	fi
+}
+trap clean_up EXIT
+cd "$folder"
+
+# A program that answers each line with a number: a function that changes,
+# reached by a pointer so that nothing is inlined, and one that only NEW has.
+cat >server.c <<'END'
+#include <stdio.h>
+#ifdef NEW
+__attribute__((noinline)) int added(int number)
+{
+	number *= 3;
+	__asm__ volatile("" ::: "memory");
+	return number;
+}
+#endif
+__attribute__((noinline)) int answer(int number)
+{
+#ifdef NEW
+	return added(number) + 200;
+#else
+	__asm__ volatile("" : "+r"(number));
+	return number * 7 % 5 + 99;
+#endif
+}
+int main(void)
+{
+	char line[64];
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while (fgets(line, sizeof(line), stdin))
+		printf("%d\n", answer(1));
+	return 0;
+}
+END
+
+# build [OPTION...]: old/server and new/server.
+build()
+{
+	mkdir -p old new
+	"$cc" -O2 -g -fPIE -pie -Wl,--build-id "$@" server.c -o old/server
+	"$cc" -O2 -g -fPIE -pie -Wl,--build-id -DNEW "$@" server.c -o new/server
+}
+
+make_bundle()
+{
+	build "$@"
+	"$hfx_bundle" diff old/server new/server -o fix.hfx >diff.log 2>&1 ||
+		die "$(cat diff.log)"
+}
+
+# start NAME [COMMAND...]: a process with its pid in $pid, and its input and
+# output at NAME.in and NAME.out.
+start()
+{
+	local name=$1
+
+	shift
+	mkfifo "$name.in" "$name.out"
+	"${@:-./old/server}" <"$name.in" >"$name.out" 2>"$name.err" &
+	pid=$!
+	pids+=("$pid")
+	exec {to}>"$name.in" {from}<"$name.out"
+	eval "to_$name=$to from_$name=$from"
+	ask "$name" >/dev/null
+}
+
+# ask NAME: what the process answers now.
+ask()
+{
+	local to=to_$1 from=from_$1 line
+
+	echo >&"${!to}"
+	read -r -t 20 line <&"${!from}" || die "$1 does not answer"
+	echo "$line"
+}
+
+# answers NAME NUMBER
+answers()
+{
+	local line
+
+	line=$(ask "$1")
+	[ "$line" = "$2" ] || die "$1 answers $line, not $2"
+}
+
+# fails CODE COMMAND...: it must end so; its output is in fails.log.
+fails()
+{
+	local code=$1 got=0
+
+	shift
+	"$@" >fails.log 2>&1 || got=$?
+	[ "$got" = "$code" ] || die "$* ended with $got: $(cat fails.log)"
+}
+
+# said FILE TEXT
+said()
+{
+	grep -qF -- "$2" "$1" || die "no '$2' in: $(cat "$1")"
+}
+
+# json FILE EXPRESSION: what a Python expression of the document d gives.
+json()
+{
+	python3 -c 'import json, sys
+d = json.load(open(sys.argv[1]))
+print(eval(sys.argv[2]))' "$1" "$2"
+}
+
+# json_is FILE EXPRESSION VALUE
+json_is()
+{
+	local got
+
+	got=$(json "$1" "$2")
+	[ "$got" = "$3" ] || die "$2 is $got, not $3, in: $(cat "$1")"
+}
+
+# ---- check ------------------------------------------------------------------
+
+check_says_whether_a_bundle_would_apply()
+{
+	make_bundle
+	start one
+	"$hfx" check "$pid" fix.hfx >check.log
+	said check.log "fix would apply to $pid (server)"
+	[ -z "$("$hfx" check -q "$pid" fix.hfx)" ] || die "-q is not quiet"
+	"$hfx" check --json "$pid" fix.hfx >check.json
+	json_is check.json 'd["applies"], d["code"], d["reason"]' \
+		"(True, 'none', None)"
+
+	"$hfx" apply "$pid" fix.hfx >apply.log
+	fails 1 "$hfx" check "$pid" fix.hfx
+	said fails.log "would not apply to $pid (server): fix is already applied"
+	fails 1 "$hfx" check --json "$pid" fix.hfx
+	json_is fails.log 'd["applies"], d["code"]' \
+		"(False, 'already-applied')"
+
+	start two ./new/server
+	fails 1 "$hfx" check --json "$pid" fix.hfx
+	json_is fails.log 'd["code"]' build-mismatch
+	echo "no bundle" >bad.hfx
+	fails 2 "$hfx" check "$pid" bad.hfx
+	fails 2 "$hfx" check "$pid"
+	fails 2 "$hfx" check x fix.hfx
+}
+
+check_leaves_the_process_as_it_was()
+{
+	make_bundle
+	start one
+	cp "/proc/$pid/maps" before
+	"$hfx" check "$pid" fix.hfx >/dev/null
+	cmp before "/proc/$pid/maps" || die "mappings have changed"
+	answers one 101
+	"$hfx" list "$pid" >list.log
+	said list.log "no patches"
+}
+
+# ---- doctor -----------------------------------------------------------------
+
+doctor_names_what_stops_it()
+{
+	make_bundle
+	start one
+	"$hfx" doctor "$pid" >doctor.log ||
+		die "this machine stops hfx: $(cat doctor.log)"
+	said doctor.log "$pid can be patched"
+	"$hfx" doctor --json >doctor.json
+	json_is doctor.json 'd["works"]' True
+	answers one 101
+
+	fails 1 "$hfx" doctor 999999999
+	said fails.log "no process 999999999"
+	if [ "$(id -u)" = 0 ]; then
+		setpriv --no-new-privs --reuid=65534 --regid=65534 \
+			--clear-groups "$hfx" doctor >user.log || true
+		said user.log "no CAP_SYS_PTRACE"
+		said user.log "no_new_privs is set"
+		fails 1 setpriv --reuid=65534 --regid=65534 --clear-groups \
+			"$hfx" doctor "$pid"
+		said fails.log "tracing process $pid is forbidden"
+	fi
+}
+
+# ---- status -----------------------------------------------------------------
+
+status_finds_the_processes_a_bundle_is_for()
+{
+	local one two
+
+	make_bundle
+	start one
+	one=$pid
+	start two
+	two=$pid
+	start other ./new/server
+	"$hfx" apply "$one" fix.hfx >/dev/null
+	"$hfx" status fix.hfx >status.log
+	grep -qE "^ *$one  server +applied +$folder/old/server\$" status.log ||
+		die "$(cat status.log)"
+	grep -qE "^ *$two  server +fits +$folder/old/server\$" status.log ||
+		die "$(cat status.log)"
+	! grep -q "^ *$pid " status.log || die "$(cat status.log)"
+
+	"$hfx" status --json fix.hfx >status.json
+	json_is status.json \
+		'[(p["pid"], p["state"]) for p in d["processes"]]' \
+		"[($one, 'applied'), ($two, 'fits')]"
+	json_is status.json 'd["bundle"]["name"]' fix
+	"$hfx" revert "$one" fix >/dev/null
+	"$hfx" status --json fix.hfx >status.json
+	json_is status.json 'd["processes"][0]["state"]' reverted
+
+	# Without a bundle: all that carry patches, others' tests' too.
+	"$hfx" apply "$two" fix.hfx >/dev/null
+	"$hfx" status >status.log
+	grep -qE "^ *$two  server +applied +fix" status.log ||
+		die "$(cat status.log)"
+	grep -qE "^ *$one  server +reverted +fix" status.log ||
+		die "$(cat status.log)"
+	"$hfx" status --json >status.json
+	json_is status.json \
+		"[p['patches'][0]['name'] for p in d['processes'] if p['pid'] == $two]" \
+		"['fix']"
+	fails 2 "$hfx" status a b
+}
+
+"$case_name"
