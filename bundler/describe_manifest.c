@@ -72,6 +72,7 @@ static struct hfx_error *describe_function(const struct selection *selection,
 	ret->new_addr = from->new_addr;
 	ret->new_size = from->new_size;
 	ret->new_entry = MANIFEST_NO_ENTRY;
+	ret->whole = MANIFEST_NO_WHOLE;
 	if (ret->kind == MANIFEST_FUNCTION_PART)
 		return NULL;
 	struct entry entry = entry_check(selection->new_entries, function);
@@ -96,6 +97,95 @@ static struct hfx_error *describe_functions(const struct selection *selection,
 				selection, &report->functions[i],
 				&module->functions[module->num_functions++]));
 	return NULL;
+}
+
+/* Where each function of NEW stands in the manifest, or NO_INDEX. */
+static uint32_t *index_functions(const struct program *program,
+                                 const struct manifest_module *module)
+{
+	uint32_t *indexes =
+		malloc((program->num_functions + 1) * sizeof(*indexes));
+
+	if (!indexes)
+		return NULL;
+	for (size_t i = 0; i < program->num_functions; i++)
+		indexes[i] = NO_INDEX;
+	for (size_t i = 0; i < module->num_functions; i++) {
+		const struct function *function = program_function_at(
+			program, module->functions[i].new_addr);
+
+		indexes[function - program->functions] = i;
+	}
+	return indexes;
+}
+
+static void describe_wholes(const struct program *program,
+                            const uint32_t *indexes,
+                            struct manifest_module *module)
+{
+	for (size_t i = 0; i < program->num_functions; i++) {
+		uint32_t parent = program->functions[i].parent;
+
+		if (indexes[i] != NO_INDEX && parent != NO_INDEX &&
+		    indexes[parent] != NO_INDEX)
+			module->functions[indexes[i]].whole = indexes[parent];
+	}
+}
+
+/*
+ * The function of NEW that takes the place of code of OLD for which no function
+ * of the manifest has `old`: cold parts, and functions that keep their entry.
+ */
+static uint32_t taken_by(const struct selection *selection,
+                         const struct function *old)
+{
+	const struct program *program = selection->old_program;
+	bool is_part = old->parent != NO_INDEX;
+	uint32_t peer =
+		is_part ? program->functions[old->parent].peer : old->peer;
+
+	if (peer == NO_INDEX)
+		return NO_INDEX;
+	return is_part || selection->new_program->functions[peer].keeps_entry
+	               ? peer
+	               : NO_INDEX;
+}
+
+static struct hfx_error *describe_old_code(const struct selection *selection,
+                                           const uint32_t *indexes,
+                                           struct manifest_module *module)
+{
+	const struct program *program = selection->old_program;
+
+	module->old_code =
+		calloc(program->num_functions + 1, sizeof(*module->old_code));
+	if (!module->old_code)
+		return hfx_error_no_memory();
+	for (size_t i = 0; i < program->num_functions; i++) {
+		const struct function *old = &program->functions[i];
+		uint32_t function = taken_by(selection, old);
+
+		if (function == NO_INDEX || indexes[function] == NO_INDEX)
+			continue;
+		module->old_code[module->num_old_code++] =
+			(struct manifest_old_code){indexes[function], old->addr,
+		                                   old->size};
+	}
+	return NULL;
+}
+
+static struct hfx_error *describe_places(const struct selection *selection,
+                                         struct manifest_module *module)
+{
+	const struct program *program = selection->new_program;
+	uint32_t *indexes = index_functions(program, module);
+
+	if (!indexes)
+		return hfx_error_no_memory();
+	describe_wholes(program, indexes, module);
+	struct hfx_error *err = describe_old_code(selection, indexes, module);
+	free(indexes);
+	return err;
 }
 
 static struct hfx_error *describe_imports(const struct selection *selection,
@@ -206,6 +296,7 @@ static struct hfx_error *describe_module(const struct selection *selection,
 	module->old_build_id = selection->old_program->build_id;
 	module->new_build_id = selection->new_program->build_id;
 	HFX_TRY(describe_functions(selection, report, module));
+	HFX_TRY(describe_places(selection, module));
 	HFX_TRY(describe_imports(selection, module));
 	HFX_TRY(describe_objects(selection, module));
 	HFX_TRY(describe_accepted(report, module));

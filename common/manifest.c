@@ -47,6 +47,7 @@ static void module_deinit(struct manifest_module *module)
 	for (size_t i = 0; i < module->num_functions; i++)
 		function_deinit(&module->functions[i]);
 	free(module->functions);
+	free(module->old_code);
 	for (size_t i = 0; i < module->num_imports; i++)
 		import_deinit(&module->imports[i]);
 	free(module->imports);

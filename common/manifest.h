@@ -59,6 +59,9 @@ enum manifest_function_kind {
 /** `new_entry` of a function whose new code cannot hold a jump itself. */
 #define MANIFEST_NO_ENTRY UINT32_MAX
 
+/** `whole` of a part of which no more is known. */
+#define MANIFEST_NO_WHOLE UINT32_MAX
+
 struct manifest_function {
 	/** For people: demangled in C++. */
 	char *name;
@@ -74,6 +77,8 @@ struct manifest_function {
 	/** Why it is in the bundle, one line. */
 	char *reason;
 	enum manifest_function_kind kind;
+	/** Of a PART: index of the function that it is a piece of. */
+	uint32_t whole;
 	/** The following four are 0 unless `kind` is CHANGED. */
 	uint64_t old_addr;
 	uint64_t old_size;
@@ -89,6 +94,18 @@ struct manifest_function {
 	uint64_t new_size;
 	/** As `old_entry`, in the new code, for patches on top of this one. */
 	uint32_t new_entry;
+};
+
+/**
+ * Code of OLD that a function of the bundle takes the place of, besides what
+ * its `old_addr` gives: cold parts, and the code of a function whose entry
+ * stays as it is. A thread inside it is inside the function.
+ */
+struct manifest_old_code {
+	/** Index of the function. */
+	uint32_t function;
+	uint64_t old_addr;
+	uint64_t old_size;
 };
 
 /** A symbol that the image takes from other modules of the process. */
@@ -121,6 +138,8 @@ struct manifest_module {
 
 	struct manifest_function *functions;
 	size_t num_functions;
+	struct manifest_old_code *old_code;
+	size_t num_old_code;
 	struct manifest_import *imports;
 	size_t num_imports;
 	struct manifest_object *objects;

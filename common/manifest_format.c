@@ -119,6 +119,9 @@ static json_t *function_json(struct writer *writer,
 	put_string(writer, object, "linkage_name", function->linkage_name);
 	put_string(writer, object, "unit", function->unit);
 	put_string(writer, object, "kind", kind_name(function->kind));
+	if (function->kind == MANIFEST_FUNCTION_PART &&
+	    function->whole != MANIFEST_NO_WHOLE)
+		put_integer(writer, object, "part_of", function->whole);
 	put_string(writer, object, "signature", function->signature);
 	put_digest(writer, object, "signature_sha256",
 	           &function->signature_digest);
@@ -138,6 +141,23 @@ static json_t *functions_json(struct writer *writer,
 	for (size_t i = 0; i < module->num_functions; i++)
 		append(writer, array,
 		       function_json(writer, &module->functions[i]));
+	return array;
+}
+
+static json_t *old_code_json(struct writer *writer,
+                             const struct manifest_module *module)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < module->num_old_code; i++) {
+		const struct manifest_old_code *code = &module->old_code[i];
+		json_t *object = json_object();
+
+		put_integer(writer, object, "function", code->function);
+		put_integer(writer, object, "address", code->old_addr);
+		put_integer(writer, object, "size", code->old_size);
+		append(writer, array, object);
+	}
 	return array;
 }
 
@@ -236,6 +256,8 @@ static json_t *module_json(struct writer *writer,
 	        module->new_build_id.size);
 	put(writer, object, "image", image_json(writer, module));
 	put(writer, object, "functions", functions_json(writer, module));
+	if (module->num_old_code)
+		put(writer, object, "old_code", old_code_json(writer, module));
 	put(writer, object, "imports", imports_json(writer, module));
 	put(writer, object, "objects", objects_json(writer, module));
 	set_owner(writer, module->name);

@@ -80,6 +80,23 @@ static struct hfx_error *get_kind(const struct json_node *object,
 	return node_refuse(&node, "not one of changed, new, part");
 }
 
+/* Which function of the module a part is a piece of; absent if not known. */
+static struct hfx_error *get_whole(const struct json_node *object,
+                                   struct manifest_function *function)
+{
+	uint64_t whole;
+
+	function->whole = MANIFEST_NO_WHOLE;
+	if (!json_object_get(object->value, "part_of"))
+		return NULL;
+	if (function->kind != MANIFEST_FUNCTION_PART)
+		return node_refuse(object, "only a part has \"part_of\"");
+	HFX_TRY(node_get_integer(object, "part_of", MANIFEST_MAX_FUNCTIONS,
+	                         &whole));
+	function->whole = (uint32_t)whole;
+	return NULL;
+}
+
 static struct hfx_error *get_old(const struct json_node *object,
                                  struct manifest_function *function)
 {
@@ -137,7 +154,7 @@ static struct hfx_error *parse_function(const struct json_node *node,
 		"name",   "linkage_name", "unit",
 		"kind",   "signature",    "signature_sha256",
 		"source", "reason",       "old",
-		"new",    NULL,
+		"new",    "part_of",      NULL,
 	};
 
 	HFX_TRY(node_check_object(node, members));
@@ -153,6 +170,7 @@ static struct hfx_error *parse_function(const struct json_node *node,
 	                        &function->source));
 	HFX_TRY(node_get_string(node, "reason", JSON_STRING_ANY,
 	                        &function->reason));
+	HFX_TRY(get_whole(node, function));
 	HFX_TRY(get_old(node, function));
 	return get_new(node, function);
 }
@@ -185,6 +203,29 @@ static struct hfx_error *parse_object(const struct json_node *node,
 	return get_range(node, &object->new_addr, &object->new_size);
 }
 
+/* Whether there is such a function, and it is no piece of another. */
+static bool is_whole(const struct manifest_module *module, uint64_t index)
+{
+	return index < module->num_functions &&
+	       module->functions[index].kind != MANIFEST_FUNCTION_PART;
+}
+
+static struct hfx_error *check_wholes(const struct json_node *array,
+                                      const struct manifest_module *module)
+{
+	for (size_t i = 0; i < module->num_functions; i++) {
+		const struct manifest_function *function =
+			&module->functions[i];
+		const struct json_node node = node_element(array, i);
+
+		if (function->whole != MANIFEST_NO_WHOLE &&
+		    !is_whole(module, function->whole))
+			return node_refuse(&node, "part_of is no function of "
+			                          "the module");
+	}
+	return NULL;
+}
+
 static struct hfx_error *get_functions(const struct json_node *object,
                                        struct manifest_module *module)
 {
@@ -201,6 +242,49 @@ static struct hfx_error *get_functions(const struct json_node *object,
 		const struct json_node node = node_element(&array, i);
 
 		HFX_TRY(parse_function(&node, &module->functions[i]));
+	}
+	return check_wholes(&array, module);
+}
+
+static struct hfx_error *parse_old_code(const struct json_node *node,
+                                        const struct manifest_module *module,
+                                        struct manifest_old_code *code)
+{
+	static const char *const members[] = {"function", "address", "size",
+	                                      NULL};
+	uint64_t function;
+
+	HFX_TRY(node_check_object(node, members));
+	HFX_TRY(node_get_integer(node, "function", MANIFEST_MAX_FUNCTIONS,
+	                         &function));
+	if (!is_whole(module, function))
+		return node_refuse(node, "function is no function of the "
+		                         "module");
+	code->function = (uint32_t)function;
+	return get_range(node, &code->old_addr, &code->old_size);
+}
+
+/* Present when there is some. */
+static struct hfx_error *get_old_code(const struct json_node *object,
+                                      struct manifest_module *module)
+{
+	struct json_node array;
+	size_t count;
+
+	if (!json_object_get(object->value, "old_code"))
+		return NULL;
+	HFX_TRY(node_get_array(object, "old_code", MANIFEST_MAX_FUNCTIONS,
+	                       &array, &count));
+	if (!count)
+		return node_refuse(&array, "empty");
+	module->old_code = create_items(count, sizeof(*module->old_code));
+	if (!module->old_code)
+		return hfx_error_no_memory();
+	module->num_old_code = count;
+	for (size_t i = 0; i < count; i++) {
+		const struct json_node node = node_element(&array, i);
+
+		HFX_TRY(parse_old_code(&node, module, &module->old_code[i]));
 	}
 	return NULL;
 }
@@ -332,7 +416,7 @@ static struct hfx_error *parse_module(const struct json_node *node,
 	static const char *const members[] = {
 		"name",      "old_build_id", "new_build_id", "image",
 		"functions", "imports",      "objects",      "warnings",
-		"accepted",  NULL,
+		"accepted",  "old_code",     NULL,
 	};
 
 	HFX_TRY(node_check_object(node, members));
@@ -342,6 +426,7 @@ static struct hfx_error *parse_module(const struct json_node *node,
 	HFX_TRY(get_build_id(node, "new_build_id", 0, &module->new_build_id));
 	HFX_TRY(get_image(node, module));
 	HFX_TRY(get_functions(node, module));
+	HFX_TRY(get_old_code(node, module));
 	HFX_TRY(get_imports(node, module));
 	HFX_TRY(get_objects(node, module));
 	HFX_TRY(get_accepted(node, module));

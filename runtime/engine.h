@@ -50,6 +50,12 @@ struct engine_patch {
 	/** Names of the functions, in their order. */
 	char **function_names;
 	size_t num_functions;
+	/** Other code of the image, with its names, if the record says. */
+	struct record_code *code;
+	char **code_names;
+	size_t num_code;
+	/** Live address of the image's `.eh_frame`, or 0. */
+	uint64_t eh_frame_addr;
 	struct record_site *sites;
 	size_t num_sites;
 };

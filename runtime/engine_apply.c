@@ -69,6 +69,46 @@ describe_function(const struct apply *apply, const struct manifest_function *f)
 	return function;
 }
 
+/** Parts are of the function at their whole's place in `patch->functions`. */
+static struct hfx_error *describe_code(struct apply *apply)
+{
+	const struct manifest_module *manifest = apply->manifest;
+	struct engine_patch *patch = &apply->patch;
+	HFX_CLEANUP(hfx_free)
+	uint32_t *indexes =
+		calloc(manifest->num_functions + 1, sizeof(*indexes));
+	uint32_t next = 0;
+
+	patch->code = calloc(manifest->num_functions + 1, sizeof(*patch->code));
+	patch->code_names =
+		calloc(manifest->num_functions + 1, sizeof(*patch->code_names));
+	if (!indexes || !patch->code || !patch->code_names)
+		return hfx_error_no_memory();
+	for (size_t i = 0; i < manifest->num_functions; i++)
+		indexes[i] =
+			manifest->functions[i].kind == MANIFEST_FUNCTION_CHANGED
+				? next++
+				: RECORD_NO_FUNCTION;
+	for (size_t i = 0; i < manifest->num_functions; i++) {
+		const struct manifest_function *f = &manifest->functions[i];
+
+		if (f->kind == MANIFEST_FUNCTION_CHANGED)
+			continue;
+		patch->code[patch->num_code++] = (struct record_code){
+			.live_addr = f->new_addr,
+			.size = f->new_size,
+			.function =
+				f->kind == MANIFEST_FUNCTION_PART &&
+						f->whole != MANIFEST_NO_WHOLE
+					? indexes[f->whole]
+					: RECORD_NO_FUNCTION,
+		};
+		HFX_TRY(copy_text(f->name,
+		                  &patch->code_names[patch->num_code - 1]));
+	}
+	return NULL;
+}
+
 /** All but addresses of the image, which apply_load_image() adds. */
 static struct hfx_error *describe(struct apply *apply)
 {
@@ -82,6 +122,8 @@ static struct hfx_error *describe(struct apply *apply)
 	patch->generation =
 		engine_patches_generation(&apply->engine.patches) + 1;
 	HFX_TRY(describe_texts(apply));
+	HFX_TRY(describe_code(apply));
+	patch->eh_frame_addr = apply->image.eh_frame_addr;
 	patch->functions = calloc(count + 1, sizeof(*patch->functions));
 	patch->function_names =
 		calloc(count + 1, sizeof(*patch->function_names));

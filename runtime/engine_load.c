@@ -205,6 +205,10 @@ static void note_place(struct apply *apply)
 	patch->image_bias = apply->region.image_bias;
 	for (size_t i = 0; i < patch->num_functions; i++)
 		patch->functions[i].new_live_addr += patch->image_bias;
+	for (size_t i = 0; i < patch->num_code; i++)
+		patch->code[i].live_addr += patch->image_bias;
+	if (patch->eh_frame_addr)
+		patch->eh_frame_addr += patch->image_bias;
 }
 
 struct hfx_error *apply_load_image(struct apply *apply)

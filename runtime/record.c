@@ -11,9 +11,12 @@
 #include "place.h"
 #include "record.h"
 
-_Static_assert(sizeof(struct record_header) == 232, "record_header is packed");
+_Static_assert(sizeof(struct record_header) == 248, "record_header is packed");
+_Static_assert(offsetof(struct record_header, code_off) == RECORD_HEADER_LEAST,
+               "what older records have ends there");
 _Static_assert(sizeof(struct record_function) == 80, "record_function too");
 _Static_assert(sizeof(struct record_site) == 24, "record_site too");
+_Static_assert(sizeof(struct record_code) == 24, "record_code too");
 
 /** Largest region: an image, its record and their pages. */
 #define REGION_MAX_SIZE (IMAGE_MAX_SPAN + RECORD_MAX_SIZE + 4 * PAGE_BYTES)
@@ -25,6 +28,10 @@ void engine_patch_deinit(struct engine_patch *patch)
 		free(patch->function_names[i]);
 	free(patch->function_names);
 	free(patch->functions);
+	for (size_t i = 0; patch->code_names && i < patch->num_code; i++)
+		free(patch->code_names[i]);
+	free(patch->code_names);
+	free(patch->code);
 	free(patch->sites);
 	free(patch->name);
 	free(patch->version);
@@ -45,10 +52,15 @@ static uint64_t sites_size(const struct engine_patch *patch)
 	return patch->num_sites * sizeof(struct record_site);
 }
 
-static uint64_t strings_off(const struct engine_patch *patch)
+static uint64_t code_off(const struct engine_patch *patch)
 {
 	return sizeof(struct record_header) + functions_size(patch) +
 	       sites_size(patch);
+}
+
+static uint64_t strings_off(const struct engine_patch *patch)
+{
+	return code_off(patch) + patch->num_code * sizeof(struct record_code);
 }
 
 uint64_t record_size(const struct engine_patch *patch)
@@ -61,6 +73,8 @@ uint64_t record_size(const struct engine_patch *patch)
 	size += strlen(patch->module_name) + 1;
 	for (size_t i = 0; i < patch->num_functions; i++)
 		size += strlen(patch->function_names[i]) + 1;
+	for (size_t i = 0; i < patch->num_code; i++)
+		size += strlen(patch->code_names[i]) + 1;
 	return size;
 }
 
@@ -87,7 +101,7 @@ static struct record_header make_header(const struct engine_patch *patch)
 		.generation = patch->generation,
 		.applied_ns = patch->applied_ns,
 		.pause_ns = patch->pause_ns,
-		.flags = patch->flags,
+		.flags = patch->flags | RECORD_HAS_CODE,
 		.region_addr = patch->region_addr,
 		.region_size = patch->region_size,
 		.image_bias = patch->image_bias,
@@ -97,6 +111,9 @@ static struct record_header make_header(const struct engine_patch *patch)
 		.num_functions = (uint32_t)patch->num_functions,
 		.sites_off = (uint32_t)(sizeof(header) + functions_size(patch)),
 		.num_sites = (uint32_t)patch->num_sites,
+		.code_off = (uint32_t)code_off(patch),
+		.num_code = (uint32_t)patch->num_code,
+		.eh_frame_addr = patch->eh_frame_addr,
 	};
 
 	memcpy(header.magic, RECORD_MAGIC, sizeof(header.magic));
@@ -116,6 +133,19 @@ static void put_functions(const struct engine_patch *patch, uint8_t *record,
 		function.name_off =
 			put_string(record, off, patch->function_names[i]);
 		memcpy(out + i * sizeof(function), &function, sizeof(function));
+	}
+}
+
+static void put_code(const struct engine_patch *patch, uint8_t *record,
+                     uint64_t *off)
+{
+	uint8_t *out = record + code_off(patch);
+
+	for (size_t i = 0; i < patch->num_code; i++) {
+		struct record_code code = patch->code[i];
+
+		code.name_off = put_string(record, off, patch->code_names[i]);
+		memcpy(out + i * sizeof(code), &code, sizeof(code));
 	}
 }
 
@@ -140,6 +170,7 @@ struct hfx_error *record_format(const struct engine_patch *patch,
 	header.description_off = put_string(record, &off, patch->description);
 	header.module_name_off = put_string(record, &off, patch->module_name);
 	put_functions(patch, record, &off);
+	put_code(patch, record, &off);
 	if (patch->num_sites)
 		memcpy(record + header.sites_off, patch->sites,
 		       sites_size(patch));
@@ -216,6 +247,10 @@ static struct hfx_error *check_header(const struct record_header *header,
 	    !range_fits(header->sites_off,
 	                header->num_sites * sizeof(struct record_site), size))
 		return bad_record("list of places");
+	if (header->code_off % 8 ||
+	    !range_fits(header->code_off,
+	                header->num_code * sizeof(struct record_code), size))
+		return bad_record("list of code");
 	return NULL;
 }
 
@@ -266,6 +301,38 @@ static struct hfx_error *copy_functions(const uint8_t *data,
 	return NULL;
 }
 
+static bool code_is_sane(const struct record_header *header,
+                         const struct record_code *code)
+{
+	return code->live_addr >= header->self &&
+	       range_fits(code->live_addr - header->region_addr, code->size,
+	                  header->region_size) &&
+	       (code->function == RECORD_NO_FUNCTION ||
+	        code->function < header->num_functions);
+}
+
+static struct hfx_error *copy_code(const uint8_t *data,
+                                   const struct record_header *header,
+                                   struct engine_patch *patch)
+{
+	size_t count = header->num_code;
+
+	patch->code = calloc(count + 1, sizeof(*patch->code));
+	patch->code_names = calloc(count + 1, sizeof(*patch->code_names));
+	if (!patch->code || !patch->code_names)
+		return hfx_error_no_memory();
+	patch->num_code = count;
+	memcpy(patch->code, data + header->code_off,
+	       count * sizeof(*patch->code));
+	for (size_t i = 0; i < count; i++) {
+		if (!code_is_sane(header, &patch->code[i]))
+			return bad_record("code");
+		HFX_TRY(copy_string(data, header->size, patch->code[i].name_off,
+		                    &patch->code_names[i]));
+	}
+	return NULL;
+}
+
 static struct hfx_error *copy_sites(const uint8_t *data,
                                     const struct record_header *header,
                                     struct engine_patch *patch)
@@ -309,6 +376,7 @@ static void copy_header(const struct record_header *header,
 	patch->applied_ns = header->applied_ns;
 	patch->pause_ns = header->pause_ns;
 	patch->flags = header->flags;
+	patch->eh_frame_addr = header->eh_frame_addr;
 	patch->region_addr = header->region_addr;
 	patch->region_size = header->region_size;
 	patch->image_bias = header->image_bias;
@@ -322,16 +390,22 @@ struct hfx_error *record_parse(const void *data, size_t size,
                                uint64_t self_addr, struct engine_patch *ret)
 {
 	HFX_CLEANUP(engine_patch_deinit) struct engine_patch patch = {0};
-	struct record_header header;
+	struct record_header header = {0};
 
-	if (size < sizeof(header))
+	if (size < RECORD_HEADER_LEAST)
 		return bad_record("size");
-	memcpy(&header, data, sizeof(header));
+	memcpy(&header, data, RECORD_HEADER_LEAST);
+	if (header.flags & RECORD_HAS_CODE) {
+		if (size < sizeof(header))
+			return bad_record("size");
+		memcpy(&header, data, sizeof(header));
+	}
 	HFX_TRY(check_header(&header, size, self_addr));
 	copy_header(&header, &patch);
 	HFX_TRY(copy_strings(data, &header, &patch));
 	HFX_TRY(copy_functions(data, &header, &patch));
 	HFX_TRY(copy_sites(data, &header, &patch));
+	HFX_TRY(copy_code(data, &header, &patch));
 	*ret = patch;
 	patch = (struct engine_patch){0};
 	return NULL;

@@ -50,6 +50,8 @@ enum record_flags {
 	 * mapped whatever the state.
 	 */
 	RECORD_UNWINDABLE = 1 << 0,
+	/** The header has the members behind `flags`. */
+	RECORD_HAS_CODE = 1 << 1,
 };
 
 struct record_header {
@@ -92,7 +94,16 @@ struct record_header {
 	uint32_t module_name_off;
 	/** Set of #record_flags. */
 	uint32_t flags;
+	/** From here on with #RECORD_HAS_CODE only. Code that is not in the
+	 * list of functions. */
+	uint32_t code_off;
+	uint32_t num_code;
+	/** Live address of the image's `.eh_frame`, or 0. */
+	uint64_t eh_frame_addr;
 };
+
+/** Bytes of a header without the members behind `flags`. */
+#define RECORD_HEADER_LEAST 232
 
 /** A function that the patch replaces. */
 struct record_function {
@@ -108,6 +119,18 @@ struct record_function {
 	uint32_t name_off;
 	uint32_t reserved;
 	uint8_t signature_digest[32];
+};
+
+/** `function` of code that is a function of its own. */
+#define RECORD_NO_FUNCTION UINT32_MAX
+
+/** Code that only NEW has: new functions, and parts of functions. */
+struct record_code {
+	uint64_t live_addr;
+	uint64_t size;
+	uint32_t name_off;
+	/** Index of the function that it is a part of. */
+	uint32_t function;
 };
 
 #define SITE_SIZE 8

@@ -3,6 +3,8 @@
  * New code at run time: an old program with the bundle behaves as the new one.
  * All of it is also done with every function replaced.
  */
+#include <string.h>
+
 #include "sandbox.h"
 
 #define HEAD                                                                   \
@@ -128,6 +130,44 @@ static void with_kept_relocations(void **state)
 	expect_behaves_as_new("-O2 -Wl,--emit-relocs", mixed);
 }
 
+/* The manifest names OLD's part and NEW's as pieces of the function. */
+static void expect_part_of(const char *whole, const char *part)
+{
+	SCOPED_RUN shown = run(HFX_BUNDLE_PROGRAM " show fix.hfx --json");
+	SCOPED_JSON *document = json_loads(shown.out, 0, NULL);
+	json_t *module = json_array_get(
+		json_object_get(json_object_get(document, "manifest"),
+	                        "modules"),
+		0);
+	json_t *functions = json_object_get(module, "functions");
+	json_t *old = json_array_get(json_object_get(module, "old_code"), 0);
+	json_t *function;
+	size_t i, index = SIZE_MAX;
+	char command[256];
+
+	json_array_foreach(
+		functions, i,
+		function) if (!strcmp(whole,
+	                              json_string_value(json_object_get(
+					      function, "name")))) index = i;
+	json_array_foreach(
+		functions, i,
+		function) if (!strcmp(part,
+	                              json_string_value(json_object_get(
+					      function, "name"))))
+		assert_int_equal(json_integer_value(
+					 json_object_get(function, "part_of")),
+	                         index);
+	assert_int_equal(json_integer_value(json_object_get(old, "function")),
+	                 index);
+	snprintf(command, sizeof(command),
+	         "nm -S old/prog | grep -qi '^0*%llx 0*%llx . %s$'",
+	         (long long)json_integer_value(json_object_get(old, "address")),
+	         (long long)json_integer_value(json_object_get(old, "size")),
+	         part);
+	expect_status(0, "%s", command);
+}
+
 /* Pitfall 1: a cold part jumps back into its function. */
 static void cold_parts_go_with_their_functions(void **state)
 {
@@ -150,6 +190,7 @@ static void cold_parts_go_with_their_functions(void **state)
 	expect_listed(report, "changed", "check", "instruction at");
 	expect_listed(report, "part", "check.cold", "");
 	expect_not_listed(report, "complain");
+	expect_part_of("check", "check.cold");
 	expect_pair_behaves_as_new("old/prog", "new/prog");
 }
 

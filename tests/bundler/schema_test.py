@@ -30,16 +30,19 @@ NOINLINE int fresh(int n) { fresh_variable += n; return n * 3; }
 #else
 NOINLINE int stale(int n) { return n * 5; }
 #endif
-NOINLINE void fail(int n) __attribute__((cold, noreturn));
-NOINLINE void fail(int n) { printf("%d\n", n); exit(1); }
+NOINLINE void complain(int n) __attribute__((cold));
+NOINLINE void complain(int n) { printf("%d\n", n); }
 NOINLINE int work(int n)
 {
-	if (__builtin_expect(n > 1000, 0)) {
-		puts("too many");
-		printf("%d\n", n);
-		fail(n V(, + 1));
+	int result = V(stale(n), fresh(n) + atoi("4"));
+
+	if (__builtin_expect(n < 0, 0)) {
+		complain(n);
+		complain(result);
+		result = -result;
 	}
-	return V(stale(n), fresh(n) + atoi("4"));
+	printf("%d\n", result);
+	return result + 1;
 }
 int main(int argc, char **argv)
 { (void)argv; printf("%d\n", work(argc)); return 0; }

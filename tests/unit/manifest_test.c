@@ -86,6 +86,7 @@ static void check_function(const struct manifest_function *a,
 	assert_string_equal(a->source, b->source);
 	assert_string_equal(a->reason, b->reason);
 	assert_int_equal(a->kind, b->kind);
+	assert_int_equal(a->whole, b->whole);
 	assert_int_equal(a->old_addr, b->old_addr);
 	assert_int_equal(a->old_size, b->old_size);
 	assert_true(digest_equal(&a->old_digest, &b->old_digest));
@@ -109,6 +110,10 @@ static void check_module(const struct manifest_module *a,
 	assert_int_equal(a->num_functions, b->num_functions);
 	for (size_t i = 0; i < a->num_functions; i++)
 		check_function(&a->functions[i], &b->functions[i]);
+	assert_int_equal(a->num_old_code, b->num_old_code);
+	assert_int_equal(a->old_code[0].function, b->old_code[0].function);
+	assert_int_equal(a->old_code[0].old_addr, b->old_code[0].old_addr);
+	assert_int_equal(a->old_code[0].old_size, b->old_code[0].old_size);
 	assert_int_equal(a->num_imports, b->num_imports);
 	assert_string_equal(a->imports[0].name, b->imports[0].name);
 	assert_string_equal(a->imports[0].version, b->imports[0].version);
@@ -311,6 +316,38 @@ static void what_is_accepted_is_checked(void **state)
 	        "accepted.data[0]: empty");
 	refused(ACCEPTED("{\"types\":[\"a\"],\"data\":[],\"x\":1}"),
 	        "accepted.x: unknown member");
+}
+
+#define WITH_OLD_CODE(value)                                                   \
+	ROOT_WITH("{" MODULE_HEAD ",\"functions\":[" NEW_FUNCTION              \
+	          "],\"imports\":[],\"objects\":[],\"warnings\":[],"           \
+	          "\"old_code\":" value "}")
+
+static void old_code_is_of_a_function_that_is_there(void **state)
+{
+	(void)state;
+	accepted(WITH_OLD_CODE("[{\"function\":0,\"address\":1,\"size\":2}]"));
+	refused(WITH_OLD_CODE("[]"), "old_code: empty");
+	refused(WITH_OLD_CODE("[{\"function\":1,\"address\":1,\"size\":2}]"),
+	        "old_code[0]: function is no function of the module");
+	refused(WITH_OLD_CODE("[{\"function\":0,\"address\":1}]"),
+	        "size: missing");
+}
+
+static void a_part_is_of_a_function_that_is_there(void **state)
+{
+#define PART(of)                                                               \
+	"{" FUNCTION_HEAD "\"kind\":\"part\",\"part_of\":" of "," NEW_CODE "}"
+	(void)state;
+	accepted(WITH_FUNCTION(NEW_FUNCTION "," PART("0")));
+	refused(WITH_FUNCTION(NEW_FUNCTION "," PART("1")),
+	        "functions[1]: part_of is no function of the module");
+	refused(WITH_FUNCTION(NEW_FUNCTION "," PART("2")),
+	        "functions[1]: part_of is no function of the module");
+	refused(WITH_FUNCTION("{" FUNCTION_HEAD
+	                      "\"kind\":\"new\",\"part_of\":0," NEW_CODE "}"),
+	        "only a part has \"part_of\"");
+#undef PART
 }
 
 static void a_manifest_without_modules_is_refused(void **state)
@@ -591,6 +628,8 @@ int main(void)
 		cmocka_unit_test(missing_members_are_named_with_their_place),
 		cmocka_unit_test(other_types_are_refused),
 		cmocka_unit_test(what_is_accepted_is_checked),
+		cmocka_unit_test(old_code_is_of_a_function_that_is_there),
+		cmocka_unit_test(a_part_is_of_a_function_that_is_there),
 		cmocka_unit_test(a_manifest_without_modules_is_refused),
 		cmocka_unit_test(
 			text_that_is_not_json_is_refused_with_its_line),

@@ -35,6 +35,14 @@ static struct engine_patch sample(void)
 	static struct record_site sites[] = {
 		{0x555555555004, {1, 2, 3, 4, 5}, {0xe9, 0, 0, 0, 1}},
 	};
+	static struct record_code code[] = {
+		{.live_addr = REGION + 0x3200, .size = 7, .function = 1},
+		{.live_addr = REGION + 0x3300,
+	         .size = 9,
+	         .function = RECORD_NO_FUNCTION},
+	};
+	static char *code_names[] = {(char *)"render(int) [.cold]",
+	                             (char *)"helper"};
 	static char *names[] = {(char *)"parse", (char *)"render(int)"};
 
 	return (struct engine_patch){
@@ -57,6 +65,10 @@ static struct engine_patch sample(void)
 		.functions = functions,
 		.function_names = names,
 		.num_functions = 2,
+		.code = code,
+		.code_names = code_names,
+		.num_code = 2,
+		.eh_frame_addr = REGION + 0x4000,
 		.sites = sites,
 		.num_sites = 1,
 	};
@@ -112,6 +124,13 @@ static void what_is_written_is_read_back(void **state)
 	assert_int_equal(patch.num_functions, 2);
 	assert_string_equal(patch.function_names[1], "render(int)");
 	assert_true(patch.functions[1].new_live_addr == REGION + 0x3100);
+	assert_int_equal(patch.num_code, 2);
+	assert_string_equal(patch.code_names[1], "helper");
+	assert_true(patch.code[0].live_addr == REGION + 0x3200);
+	assert_int_equal(patch.code[0].size, 7);
+	assert_int_equal(patch.code[0].function, 1);
+	assert_int_equal(patch.code[1].function, RECORD_NO_FUNCTION);
+	assert_true(patch.eh_frame_addr == REGION + 0x4000);
 	assert_int_equal(patch.num_sites, 1);
 	assert_memory_equal(patch.sites, expected.sites, sizeof(*patch.sites));
 	engine_patch_deinit(&patch);
@@ -171,6 +190,31 @@ static void impossible_headers_are_refused(void **state)
 	/* The magic as a name would end in the version, which no name has. */
 	assert_int_equal(PARSE_WITH(name_off, 0), HFX_ERROR_BAD_RECORD);
 	assert_int_equal(PARSE_WITH(version, 2), HFX_ERROR_BUNDLE_VERSION);
+	assert_int_equal(PARSE_WITH(num_code, UINT32_MAX),
+	                 HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(code_off, 4), HFX_ERROR_BAD_RECORD);
+}
+
+/** As versions wrote it that did not list other code. */
+static void a_header_without_other_code_is_read(void **state)
+{
+	struct buffer record = format();
+	struct record_header header;
+	struct engine_patch patch;
+
+	(void)state;
+	memcpy(&header, record.data, sizeof(header));
+	header.flags = 0;
+	/* Nobody looks at what is behind the shorter header. */
+	header.code_off = header.num_code = UINT32_MAX;
+	memcpy(record.data, &header, sizeof(header));
+	assert_null(record_parse(record.data, record.size, REGION + RECORD_OFF,
+	                         &patch));
+	assert_int_equal(patch.num_code, 0);
+	assert_int_equal(patch.num_functions, 2);
+	assert_true(patch.eh_frame_addr == 0);
+	engine_patch_deinit(&patch);
+	buffer_deinit(&record);
 }
 
 static void strings_must_end_inside(void **state)
@@ -204,6 +248,7 @@ static void functions_and_places_must_be_possible(void **state)
 {
 	size_t function = sizeof(struct record_header);
 	size_t site = function + 2 * sizeof(struct record_function);
+	size_t code = site + sizeof(struct record_site);
 	/* Offsets of a byte to set, and to what. */
 	const size_t changes[][2] = {
 		{function + 6, 0xff},  /* old_live_addr: beyond user space */
@@ -217,6 +262,9 @@ static void functions_and_places_must_be_possible(void **state)
 		{site + 15, 1},        /* before: sixth byte and on are 0 */
 		{site + 16, 0xeb},     /* after: no jump */
 		{site + 23, 1},        /* after: sixth byte and on are 0 */
+		{code + 7, 0xff},      /* live_addr: beyond the region */
+		{code + 13, 0xff},     /* size: huge */
+		{code + 20, 2},        /* function: behind the end */
 	};
 
 	(void)state;
@@ -253,6 +301,7 @@ int main(void)
 		cmocka_unit_test(what_is_written_is_read_back),
 		cmocka_unit_test(a_copy_elsewhere_is_no_record),
 		cmocka_unit_test(impossible_headers_are_refused),
+		cmocka_unit_test(a_header_without_other_code_is_read),
 		cmocka_unit_test(strings_must_end_inside),
 		cmocka_unit_test(every_shorter_record_is_refused),
 		cmocka_unit_test(functions_and_places_must_be_possible),

@@ -25,6 +25,7 @@ static inline void sample_function(struct manifest_function *function,
 		.source = strdup("src/request.c:120"),
 		.reason = strdup("size 362 -> 389"),
 		.kind = MANIFEST_FUNCTION_NEW,
+		.whole = MANIFEST_NO_WHOLE,
 		.new_addr = 4704,
 		.new_size = 389,
 		.new_entry = 4,
@@ -48,6 +49,7 @@ static inline void sample_functions(struct manifest_module *module)
 	sample_function(&functions[2], "process_request.cold", "");
 	functions[2].kind = MANIFEST_FUNCTION_PART;
 	functions[2].new_entry = MANIFEST_NO_ENTRY;
+	functions[2].whole = 0;
 	module->functions = functions;
 	module->num_functions = 3;
 }
@@ -61,6 +63,9 @@ static inline void sample_module(struct manifest_module *module)
 	module->new_build_id.size = 20;
 	module->image_member = strdup("modules/0.so");
 	sample_functions(module);
+	module->old_code = calloc(1, sizeof(*module->old_code));
+	module->old_code[0] = (struct manifest_old_code){0, 1200, 17};
+	module->num_old_code = 1;
 	module->imports = calloc(1, sizeof(*module->imports));
 	module->imports[0] = (struct manifest_import){
 		strdup("memchr"), strdup("GLIBC_2.2.5"), strdup("libc.so.6")};
