@@ -253,8 +253,7 @@ static struct hfx_error *do_function(struct closure *closure,
 		HFX_TRY(closure_refuse(
 			closure, &target,
 			"Keep the thread-local variables as they are",
-			"uses thread-local variables, and %s is new, moved or "
-			"removed",
+			"uses thread-local variables, and %s",
 			closure->moved_tls));
 	HFX_TRY(closure_keep_biased(closure));
 	HFX_TRY(closure_keep_tables(closure));
@@ -264,46 +263,70 @@ static struct hfx_error *do_function(struct closure *closure,
 	return closure_keep_unwind(closure, function);
 }
 
-static bool has_tls_symbol(const struct program *program,
-                           const struct symbol *wanted)
+/* The variable of that name; one at the wanted place comes first. */
+static const struct symbol *find_tls(const struct program *program,
+                                     const struct symbol *wanted)
 {
+	const struct symbol *found = NULL;
+
 	for (size_t i = 0; i < program->num_tls_symbols; i++) {
 		const struct symbol *symbol =
 			&program->symbols[program->num_symbols - 1 - i];
 
+		if (strcmp(symbol->name, wanted->name))
+			continue;
 		if (symbol->addr == wanted->addr &&
-		    symbol->size == wanted->size &&
-		    !strcmp(symbol->name, wanted->name))
-			return true;
+		    symbol->size == wanted->size)
+			return symbol;
+		found = symbol;
 	}
-	return false;
+	return found;
 }
 
-/* Name of a thread-local variable that @p other lacks, or has elsewhere. */
-static const char *lone_tls(const struct program *program,
-                            const struct program *other)
+/* What became of `name`, for messages; an empty string means nothing. */
+static void tell_tls(struct closure *closure, const char *name,
+                     const char *what)
+{
+	snprintf(closure->moved_tls, sizeof(closure->moved_tls), "%s %s", name,
+	         what);
+}
+
+/* Thread-local variables of `program` that `other` lacks or has elsewhere. */
+static void compare_tls(struct closure *closure, const struct program *program,
+                        const struct program *other, const char *lone)
 {
 	const struct symbol *symbols = program->symbols + program->num_symbols -
 	                               program->num_tls_symbols;
 
-	for (size_t i = 0; i < program->num_tls_symbols; i++)
-		if (!has_tls_symbol(other, &symbols[i]))
-			return symbols[i].name;
-	return NULL;
+	for (size_t i = 0; i < program->num_tls_symbols; i++) {
+		const struct symbol *peer = find_tls(other, &symbols[i]);
+
+		if (!peer)
+			tell_tls(closure, symbols[i].name, lone);
+		else if (peer->size != symbols[i].size)
+			tell_tls(closure, symbols[i].name, "has another size");
+		else if (peer->addr != symbols[i].addr && !*closure->moved_tls)
+			tell_tls(closure, symbols[i].name, "moved");
+		if (!peer || peer->size != symbols[i].size)
+			return;
+	}
 }
 
-/* Offsets and sizes of all thread-local variables must be as they were. */
-static const char *find_moved_tls(const struct program *old,
-                                  const struct program *new)
+/*
+ * Offsets and sizes of all thread-local variables must be as they were. The
+ * one that is new, or gone, makes others move, and is named rather than they.
+ */
+static void find_moved_tls(struct closure *closure)
 {
-	const char *name = lone_tls(new, old);
+	const struct program *old = closure->old_program;
+	const struct program *new = closure->new_program;
 
-	if (!name)
-		name = lone_tls(old, new);
-	if (!name && (old->tls_size != new->tls_size ||
-	              old->tls_align != new->tls_align))
-		name = "(without a name)";
-	return name;
+	compare_tls(closure, old, new, "is in the old build only");
+	compare_tls(closure, new, old, "is new");
+	if (!*closure->moved_tls && (old->tls_size != new->tls_size ||
+	                             old->tls_align != new->tls_align))
+		tell_tls(closure, "the block of them",
+		         "has another size or alignment");
 }
 
 struct hfx_error *closure_init(struct closure *closure,
@@ -317,9 +340,9 @@ struct hfx_error *closure_init(struct closure *closure,
 		.new_program = new_program,
 		.comparison = comparison,
 		.unwind = unwind,
-		.moved_tls = find_moved_tls(old_program, new_program),
 	};
-	closure->same_tls = !closure->moved_tls;
+	find_moved_tls(closure);
+	closure->same_tls = !*closure->moved_tls;
 	return closure_match_imports(closure);
 }
 

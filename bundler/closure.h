@@ -47,8 +47,8 @@ struct closure {
 	/** The function whose references are followed, for messages. */
 	struct function *function;
 	bool same_tls;
-	/** One of those that are not; `NULL` when all are. Borrowed. */
-	const char *moved_tls;
+	/** What became of one that is not; empty when all are. */
+	char moved_tls[256];
 };
 
 /**

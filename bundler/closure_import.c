@@ -250,11 +250,16 @@ struct hfx_error *closure_resolve_slot(struct closure *closure,
 		                      "refers to thread-local variable %s, "
 		                      "which moved or is new",
 		                      relocation->symbol);
+	if (is_offset(relocation->type) && closure->same_tls)
+		return closure_refuse(closure, ret, REMEDY_TLS,
+		                      "refers to a thread-local variable "
+		                      "through a slot that the old build does "
+		                      "not have");
 	if (is_offset(relocation->type))
 		return closure_refuse(
 			closure, ret, REMEDY_TLS,
-			"refers to thread-local variables of this module, and "
-			"%s is new, moved or removed",
-			closure->moved_tls ? closure->moved_tls : "one");
+			"refers to thread-local variables of this "
+			"module, and %s",
+			closure->moved_tls);
 	return closure_keep(closure, relocation->addr, 8, PF_R);
 }

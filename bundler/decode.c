@@ -115,6 +115,27 @@ static bool add_memory(const cs_x86 *x86, const cs_x86_op *operand,
 	return field_agrees(bytes, addr, insn);
 }
 
+static bool is_restore(const cs_insn *insn)
+{
+	static const unsigned int preserved[] = {
+		X86_REG_RBX, X86_REG_RBP, X86_REG_R12,
+		X86_REG_R13, X86_REG_R14, X86_REG_R15,
+	};
+	const cs_x86 *x86 = &insn->detail->x86;
+
+	if (insn->id == X86_INS_LEAVE)
+		return true;
+	if (!x86->op_count || x86->operands[0].type != X86_OP_REG)
+		return false;
+	if (insn->id == X86_INS_ADD && x86->operands[0].reg == X86_REG_RSP)
+		return true;
+	for (size_t i = 0; i < sizeof(preserved) / sizeof(*preserved); i++)
+		if (insn->id == X86_INS_POP &&
+		    x86->operands[0].reg == preserved[i])
+			return true;
+	return false;
+}
+
 bool decoder_next(struct decoder *decoder, const uint8_t *code, size_t size,
                   uint64_t addr, size_t off, struct instruction *ret)
 {
@@ -134,7 +155,11 @@ bool decoder_next(struct decoder *decoder, const uint8_t *code, size_t size,
 	ret->reference.insn_size = found->size;
 	ret->is_call = in_group(found->detail, CS_GRP_CALL);
 	ret->is_jump = in_group(found->detail, CS_GRP_JUMP) && !ret->is_call;
+	ret->is_conditional = ret->is_jump && found->id != X86_INS_JMP &&
+	                      found->id != X86_INS_LJMP;
+	ret->is_return = in_group(found->detail, CS_GRP_RET);
 	ret->is_syscall = found->id == X86_INS_SYSCALL;
+	ret->is_restore = is_restore(found);
 	ret->is_padding = found->id == X86_INS_NOP || found->id == X86_INS_INT3;
 	if (in_group(found->detail, CS_GRP_BRANCH_RELATIVE) &&
 	    x86->op_count == 1 && x86->operands[0].type == X86_OP_IMM)

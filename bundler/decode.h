@@ -28,10 +28,15 @@ struct instruction {
 	bool is_call;
 	/** A jump, conditional or not; `reference.target` if it is direct. */
 	bool is_jump;
+	bool is_conditional;
+	bool is_return;
 	/** `syscall`: a thread may rest behind it. */
 	bool is_syscall;
 	/** `nop` of any length, or `int3`. */
 	bool is_padding;
+	/** Of an epilogue: gives back stack (`add` to %rsp, `leave`) or a
+	 * register that functions must preserve (`pop`, x86-64 psABI 3.2.1). */
+	bool is_restore;
 	/** Uses %fs at anything but %fs:0x28, the stack protector's canary. */
 	bool uses_tls;
 	/** Place and width of an immediate operand; width 0 without one. */

@@ -162,29 +162,92 @@ static bool is_padded(const struct entry_checker *checker,
 	return true;
 }
 
+/* Whether a branch of the function leads to where `from` < offset <= `to`. */
+static bool is_branched_to(const struct entry_checker *checker,
+                           const struct function *function, uint64_t from,
+                           uint64_t to)
+{
+	struct instruction insn;
+
+	for (uint64_t off = 0; off < function->size; off += insn.size) {
+		if (!decoder_next(checker->decoder, function->code,
+		                  function->size, function->addr, off, &insn))
+			return true;
+		uint64_t target = insn.reference.target - function->addr;
+		if (insn.is_jump && insn.has_reference && target > from &&
+		    target <= to)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A jump to the first byte that follows the epilogue is a tail call: the
+ * function calls itself, as it would by `call`, and may call the new one
+ * instead. Loops give back neither registers of the caller nor the frame that
+ * their calls need; there, code at the first byte may count on more than the
+ * arguments.
+ */
+static bool is_tail_call(const struct entry_checker *checker,
+                         const struct function *function,
+                         const struct instruction *insn, uint64_t first_restore)
+{
+	return insn->is_jump && !insn->is_conditional && first_restore &&
+	       insn->reference.target == function->addr &&
+	       !is_branched_to(checker, function, first_restore, insn->off);
+}
+
 /* What an instruction of the function does to the jump at [off, end). */
-static const char *check_instruction(const struct function *function,
+static const char *check_instruction(const struct entry_checker *checker,
+                                     const struct function *function,
                                      const struct instruction *insn,
-                                     uint64_t off, uint64_t end)
+                                     uint64_t first_restore,
+                                     const struct entry *entry)
 {
 	uint64_t next = insn->off + insn->size;
 	uint64_t target = insn->reference.target - function->addr;
+	uint64_t end = entry->off + JUMP_SIZE;
 	bool is_branch =
 		insn->has_reference && (insn->is_jump || insn->is_call);
 
-	if ((insn->is_call || insn->is_syscall) && next > off && next < end)
+	if ((insn->is_call || insn->is_syscall) && next > entry->off &&
+	    next < end)
 		return "a call or system call returns into its first bytes";
 	if (is_branch && target < end &&
-	    (insn->is_jump || (target && target != off)))
+	    (insn->is_jump || (target && target != entry->off)) &&
+	    !is_tail_call(checker, function, insn, first_restore))
 		return "a branch leads back into its first bytes";
 	return NULL;
+}
+
+static const char *check_code(const struct entry_checker *checker,
+                              const struct function *function,
+                              const struct entry *entry)
+{
+	/* Of those that nothing but moves and the like follow; 0 is none. */
+	uint64_t first_restore = 0;
+	const char *refusal = NULL;
+	struct instruction insn;
+
+	for (uint64_t off = 0; !refusal && off < function->size;
+	     off += insn.size) {
+		if (!decoder_next(checker->decoder, function->code,
+		                  function->size, function->addr, off, &insn))
+			break;
+		refusal = check_instruction(checker, function, &insn,
+		                            first_restore, entry);
+		if (insn.is_jump || insn.is_call || insn.is_return)
+			first_restore = 0;
+		else if (insn.is_restore && !first_restore)
+			first_restore = off;
+	}
+	return refusal;
 }
 
 struct entry entry_check(struct entry_checker *checker,
                          const struct function *function)
 {
 	struct entry entry = {.size = function->size};
-	struct instruction insn;
 
 	if (is_endbr64(function->code, function->size))
 		entry.off = ENDBR64_SIZE;
@@ -200,14 +263,6 @@ struct entry entry_check(struct entry_checker *checker,
 		return entry;
 	if (entry.size < end)
 		entry.size = end;
-	for (uint64_t off = 0; off < function->size; off += insn.size) {
-		if (!decoder_next(checker->decoder, function->code,
-		                  function->size, function->addr, off, &insn))
-			break;
-		entry.refusal =
-			check_instruction(function, &insn, entry.off, end);
-		if (entry.refusal)
-			break;
-	}
+	entry.refusal = check_code(checker, function, &entry);
 	return entry;
 }

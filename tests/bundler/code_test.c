@@ -335,6 +335,27 @@ static void recursion_and_tail_calls(void **state)
 	expect_behaves_as_new("-O2", source);
 }
 
+/* gcc makes no loop of it, since it hands on a structure. */
+static void a_tail_call_of_itself(void **state)
+{
+	static const char source[] = HEAD
+		"struct pair { long a, b; };\n"
+		"NOINLINE static long walk(struct pair p)\n"
+		"{ puts(V(\"old\", \"new\"));\n"
+		"  if (p.a <= 0) return p.b + V(1, 100);\n"
+		"  return walk((struct pair){p.a / 2, p.b + p.a}); }\n"
+		"NOINLINE static long align(struct pair p)\n"
+		"{ puts(V(\"a\", \"b\")); if (rand() % 2) return V(1, 2);\n"
+		"  return align((struct pair){rand(), rand()}); }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; printf(\"%ld %ld\\n\", walk((struct pair){\n"
+		"  argc * 9, argc * 7}), align((struct pair){1, 2})); }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+	expect_behaves_as_new("-Os", source);
+}
+
 static void function_pointers_compare_equal(void **state)
 {
 	static const char source[] = HEAD
@@ -446,6 +467,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(only_the_target_of_a_jump_changed),
 		SANDBOX_TEST(computed_gotos),
 		SANDBOX_TEST(recursion_and_tail_calls),
+		SANDBOX_TEST(a_tail_call_of_itself),
 		SANDBOX_TEST(function_pointers_compare_equal),
 		SANDBOX_TEST(pointers_to_imports_compare_equal),
 		SANDBOX_TEST(new_functions_call_new_functions),
