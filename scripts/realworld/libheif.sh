@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034
 depends='cmake libde265-dev libx265-dev libaom-dev libjpeg-dev libpng-dev'
-files='libheif/libheif.so.1'
+files='libheif/libheif.so.1 examples/heif-convert examples/heif-enc'
 configure()
 {
 	cmake -S . -B . -DCMAKE_BUILD_TYPE=None -DWITH_EXAMPLES=ON \

@@ -9,6 +9,7 @@ configure()
 }
 compile()
 {
+	make -C vendor
 	make -j2 memcached testapp sizes timedrun
 }
 # The tests start memcached-debug with an option that only it knows. Those
