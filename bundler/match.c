@@ -83,8 +83,9 @@ static uint64_t code_hash(const struct function *function)
 	size_t off = 0;
 
 	for (size_t r = 0; r <= function->num_references; r++) {
-		const struct reference *reference = &function->references[r];
 		bool is_last = r == function->num_references;
+		const struct reference *reference =
+			is_last ? NULL : &function->references[r];
 		size_t end =
 			is_last ? function->size
 				: reference->insn_off + reference->field_off;

@@ -32,8 +32,7 @@ static size_t upper_bound(const void *items, size_t count, size_t size,
 
 #define UPPER_BOUND(items, count, limit)                                       \
 	upper_bound(items, count, sizeof(*(items)),                            \
-	            (const char *)&(items)->addr - (const char *)(items),      \
-	            limit)
+	            offsetof(__typeof__(*(items)), addr), limit)
 
 const struct section *program_section_at(const struct program *program,
                                          uint64_t addr)

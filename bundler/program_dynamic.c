@@ -44,38 +44,49 @@ static bool set_version(struct versions *versions, size_t index,
 	return true;
 }
 
+/* The versions of one library. Each list ends where the next entry is itself.
+ */
+static struct hfx_error *read_needed_library(struct program *program,
+                                             struct versions *versions,
+                                             Elf_Data *data, GElf_Word strings,
+                                             const GElf_Verneed *need,
+                                             size_t off)
+{
+	Elf *elf = program->elf->elf;
+	GElf_Vernaux aux = {.vna_next = need->vn_aux};
+
+	for (size_t i = 0; i < need->vn_cnt && aux.vna_next; i++) {
+		off += aux.vna_next;
+		if (!gelf_getvernaux(data, off, &aux))
+			return elf_file_error(program->elf, ".gnu.version_r");
+		const char *name = elf_strptr(elf, strings, aux.vna_name);
+		const char *library = elf_strptr(elf, strings, need->vn_file);
+		if (!name || !library)
+			return elf_file_error(program->elf, ".gnu.version_r");
+		if (!set_version(versions, aux.vna_other & 0x7fff, name,
+		                 library))
+			return hfx_error_no_memory();
+	}
+	return NULL;
+}
+
 static struct hfx_error *read_needed_versions(struct program *program,
                                               struct versions *versions)
 {
-	Elf *elf = program->elf->elf;
 	GElf_Shdr shdr;
-	Elf_Scn *scn = elf_find_section(elf, SHT_GNU_verneed, NULL, &shdr);
+	Elf_Scn *scn = elf_find_section(program->elf->elf, SHT_GNU_verneed,
+	                                NULL, &shdr);
 	Elf_Data *data = scn ? elf_getdata(scn, NULL) : NULL;
-	GElf_Verneed need;
-	GElf_Vernaux aux;
+	GElf_Verneed need = {.vn_next = 1};
+	size_t off = 0;
 
 	if (!data)
 		return NULL;
-	for (size_t off = 0, n = 0; n < shdr.sh_info; n++) {
-		if (!gelf_getverneed(data, off, &need))
+	for (size_t n = 0; n < shdr.sh_info && need.vn_next; n++) {
+		if (!gelf_getverneed(data, (int)off, &need))
 			return elf_file_error(program->elf, ".gnu.version_r");
-		size_t aux_off = off + need.vn_aux;
-		for (size_t i = 0; i < need.vn_cnt; i++) {
-			if (!gelf_getvernaux(data, aux_off, &aux))
-				return elf_file_error(program->elf,
-				                      ".gnu.version_r");
-			const char *name =
-				elf_strptr(elf, shdr.sh_link, aux.vna_name);
-			const char *library =
-				elf_strptr(elf, shdr.sh_link, need.vn_file);
-			if (!name || !library)
-				return elf_file_error(program->elf,
-				                      ".gnu.version_r");
-			if (!set_version(versions, aux.vna_other & 0x7fff, name,
-			                 library))
-				return hfx_error_no_memory();
-			aux_off += aux.vna_next;
-		}
+		HFX_TRY(read_needed_library(program, versions, data,
+		                            shdr.sh_link, &need, off));
 		off += need.vn_next;
 	}
 	return NULL;

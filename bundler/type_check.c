@@ -112,6 +112,8 @@ static struct hfx_error *collect(const struct selection *selection,
 		if (is_asked_about(&program->functions[i]))
 			HFX_TRY(add_function(&calls, &program->functions[i],
 			                     inputs));
+	if (!inputs->num_variables)
+		return NULL;
 	variables = inputs->variables;
 	for (size_t i = 0; i < inputs->num_pairs; i++) {
 		inputs->pairs[i].variables = variables;

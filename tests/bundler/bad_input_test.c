@@ -3,6 +3,8 @@
  * Bad input: exit status 2, one line that names the file, and no bundle. An
  * existing output file stays as it was.
  */
+#include <elf.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,6 +270,34 @@ static void bytes_that_are_damaged(void **state)
 	}
 }
 
+/* Place of a section header's `sh_info` in old/prog, by the section's type. */
+static long find_section_info(uint32_t type)
+{
+	FILE *file = fopen("old/prog", "r");
+	Elf64_Ehdr header;
+	Elf64_Shdr section = {0};
+	long off = 0;
+
+	assert_non_null(file);
+	assert_int_equal(fread(&header, sizeof(header), 1, file), 1);
+	for (int i = 0; i < header.e_shnum && section.sh_type != type; i++) {
+		off = (long)header.e_shoff + i * (long)sizeof(section);
+		assert_int_equal(fseek(file, off, SEEK_SET), 0);
+		assert_int_equal(fread(&section, sizeof(section), 1, file), 1);
+	}
+	fclose(file);
+	assert_int_equal(section.sh_type, type);
+	return off + (long)offsetof(Elf64_Shdr, sh_info);
+}
+
+/* The last entry leads to itself, so counting alone would take hours. */
+static void versions_that_claim_to_be_endless(void **state)
+{
+	(void)state;
+	damage(find_section_info(SHT_GNU_verneed), "\xff\xff\xff\xff", 4);
+	expect_status(0, "timeout 60 " DIFF "damaged new/prog");
+}
+
 static void an_output_folder_that_cannot_be_written(void **state)
 {
 	(void)state;
@@ -339,6 +369,7 @@ int main(int argc, char **argv)
 		PAIR_TEST(a_truncated_file),
 		PAIR_TEST(debug_information_that_is_damaged),
 		PAIR_TEST(bytes_that_are_damaged),
+		PAIR_TEST(versions_that_claim_to_be_endless),
 		PAIR_TEST(an_output_folder_that_cannot_be_written),
 		PAIR_TEST(an_output_that_is_a_folder),
 		PAIR_TEST(a_refusal_leaves_the_output),
