@@ -60,13 +60,14 @@ static struct hfx_error *write_all(int fd, const void *data, size_t size)
 	return NULL;
 }
 
-/** Read until @p size bytes or the end; @p got_ret is how many came. */
+/** Read until @p size bytes or the end; @p got_ret is how many came, or 0. */
 static struct hfx_error *read_upto(int fd, void *buffer, size_t size,
                                    size_t *got_ret)
 {
 	uint8_t *bytes = buffer;
 	size_t got = 0;
 
+	*got_ret = 0;
 	while (got < size) {
 		ssize_t n = read(fd, bytes + got, size - got);
 

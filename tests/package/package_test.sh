@@ -322,9 +322,11 @@ test_examples()
 	done
 }
 
+# All of hfx as a part of another project, optimised for release: gcc warns of
+# more then.
 test_subproject()
 {
-	configure -DCASE=patch -DHFX_SOURCE="$source"
+	configure -DCASE=patch -DHFX_SOURCE="$source" -DHFX_WERROR=ON
 	build
 	holds "$build/louder.hfx" server_answer
 	"$build/server" | grep -q '^hfx [1-9]' || die "server does not run"
