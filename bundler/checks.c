@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "array.h"
 #include "cleanup.h"
@@ -50,14 +49,6 @@ static struct hfx_error *check_split(const struct program *program,
 	                    "read: their types are not checked; build without "
 	                    "-gsplit-dwarf",
 	                    program->path, count);
-}
-
-static bool is_newer(const char *a, const char *b)
-{
-	struct stat a_status, b_status;
-
-	return !stat(a, &a_status) && !stat(b, &b_status) &&
-	       a_status.st_mtime > b_status.st_mtime;
 }
 
 /* Where the first option that differs stands in the second text. */
@@ -114,13 +105,7 @@ struct hfx_error *check_inputs(const struct program *old_program,
 			old_program->debug ? new_program->path
 					   : old_program->path));
 	HFX_TRY(check_split(old_program, warnings));
-	HFX_TRY(check_split(new_program, warnings));
-	if (is_newer(old_program->path, new_program->path))
-		HFX_TRY(warnings_add(
-			warnings,
-			"%s is newer than %s: are OLD and NEW swapped?",
-			old_program->path, new_program->path));
-	return NULL;
+	return check_split(new_program, warnings);
 }
 
 struct hfx_error *check_build_texts(const struct program *new_program,

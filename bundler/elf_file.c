@@ -111,7 +111,8 @@ static struct hfx_error *open_elf(const char *path, int *fd, Elf **elf)
 {
 	struct stat status;
 
-	*fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A pipe would block. */
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (*fd < 0)
 		return hfx_error_os(errno, "%s", path);
 	if (!fstat(*fd, &status) && !S_ISREG(status.st_mode))

@@ -31,6 +31,7 @@ enum {
 	OPTION_NAME,
 	OPTION_NEW_DEBUG,
 	OPTION_OLD_DEBUG,
+	OPTION_OLD_IS_NEWER,
 	OPTION_ONLY,
 	OPTION_SKIP,
 	OPTION_VERSION,
@@ -52,6 +53,7 @@ static const char diff_help_text[] =
 	"  -o, --output FILE       bundle to write\n"
 	"      --old-debug FILE    debug file of OLD, if it is stripped\n"
 	"      --new-debug FILE    debug file of NEW, if it is stripped\n"
+	"      --old-is-newer      OLD is younger than NEW, and not swapped\n"
 	"      --all               select every function that can be patched\n"
 	"      --only PATTERN      only functions whose name matches (repeat)\n"
 	"      --skip PATTERN      no functions whose name matches (repeat)\n"
@@ -144,6 +146,7 @@ static const struct option diff_long_options[] = {
 	{"name", required_argument, NULL, OPTION_NAME},
 	{"new-debug", required_argument, NULL, OPTION_NEW_DEBUG},
 	{"old-debug", required_argument, NULL, OPTION_OLD_DEBUG},
+	{"old-is-newer", no_argument, NULL, OPTION_OLD_IS_NEWER},
 	{"only", required_argument, NULL, OPTION_ONLY},
 	{"output", required_argument, NULL, 'o'},
 	{"quiet", no_argument, NULL, 'q'},
@@ -205,6 +208,9 @@ static int take_option(struct diff_command *command, int option)
 		return EXIT_DONE;
 	case OPTION_OLD_DEBUG:
 		options->old_debug_path = optarg;
+		return EXIT_DONE;
+	case OPTION_OLD_IS_NEWER:
+		options->old_is_newer = true;
 		return EXIT_DONE;
 	case OPTION_ONLY:
 		return add_pattern(&options->only, optarg);
@@ -382,11 +388,16 @@ static const struct {
 
 int main(int argc, char **argv)
 {
+	static char program[] = "hfx-bundle";
+
 	if (argc < 2)
 		return usage_error("give a command");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		if (!strcmp(argv[1], commands[i].name))
+		if (!strcmp(argv[1], commands[i].name)) {
+			/* By which getopt_long() begins its messages. */
+			argv[1] = program;
 			return commands[i].run(argc - 1, argv + 1);
+		}
 	if (!strcmp(argv[1], "--version")) {
 		puts("hfx-bundle " HFX_VERSION);
 		return finish_output(EXIT_DONE);

@@ -133,7 +133,9 @@ static struct hfx_error *verify(const struct manifest_module *module, int fd)
 struct hfx_error *manifest_verify_file(const struct manifest_module *module,
                                        const char *elf_path)
 {
-	HFX_CLEANUP(hfx_close) int fd = open(elf_path, O_RDONLY | O_CLOEXEC);
+	/* A pipe would block. */
+	HFX_CLEANUP(hfx_close)
+	int fd = open(elf_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
 		return hfx_error_os(errno, "cannot open %s", elf_path);

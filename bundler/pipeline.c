@@ -66,23 +66,72 @@ static bool is_same_file(const char *a, const char *b)
 	       a_status.st_ino == b_status.st_ino;
 }
 
-static struct hfx_error *check_html_path(const struct diff_options *options)
+/* By the time of their last change; a second is what some file systems know. */
+static bool is_newer(const char *a, const char *b)
 {
-	const char *path = options->html_path;
-	const char *const others[] = {options->old_path, options->new_path,
-	                              options->output_path};
+	struct stat a_status, b_status;
 
-	if (!path)
-		return NULL;
-	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
-		if (others[i] &&
-		    (!strcmp(path, others[i]) || is_same_file(path, others[i])))
+	return !stat(a, &a_status) && !stat(b, &b_status) &&
+	       a_status.st_mtime > b_status.st_mtime;
+}
+
+/* OLD and NEW are files of their own, in this order. */
+static struct hfx_error *check_order(const struct diff_options *options)
+{
+	const char *old_path = options->old_path, *new_path = options->new_path;
+
+	if (is_same_file(old_path, new_path))
+		return options->all ? NULL
+		                    : hfx_error_create(
+					      HFX_ERROR_INVALID_ARGUMENT,
+					      "%s: OLD and NEW are the same "
+					      "file; give the build that runs "
+					      "as OLD and the patched one as "
+					      "NEW",
+					      old_path);
+	if (!options->old_is_newer && is_newer(old_path, new_path))
+		return hfx_error_create(
+			HFX_ERROR_INVALID_ARGUMENT,
+			"%s is newer than %s: are OLD and NEW swapped? Give "
+			"the build that runs first, or add --old-is-newer if "
+			"it is",
+			old_path, new_path);
+	return NULL;
+}
+
+/* A report or bundle must not replace what it is made from. */
+static struct hfx_error *check_output(const struct diff_options *options,
+                                      const char *path, const char *what)
+{
+	const char *const inputs[] = {options->old_path, options->new_path,
+	                              options->old_debug_path,
+	                              options->new_debug_path};
+
+	for (size_t i = 0; i < sizeof(inputs) / sizeof(*inputs); i++)
+		if (inputs[i] && is_same_file(path, inputs[i]))
 			return hfx_error_create(
 				HFX_ERROR_INVALID_ARGUMENT,
-				"%s: this is also OLD, NEW or the bundle; give "
-				"the page a name of its own",
-				path);
-	return html_check_path(path);
+				"%s: this is OLD, NEW or a debug file of them; "
+				"give the %s a name of its own",
+				path, what);
+	return NULL;
+}
+
+static struct hfx_error *check_outputs(const struct diff_options *options)
+{
+	const char *bundle = options->output_path, *page = options->html_path;
+
+	if (bundle)
+		HFX_TRY(check_output(options, bundle, "bundle"));
+	if (!page)
+		return NULL;
+	HFX_TRY(check_output(options, page, "page"));
+	if (bundle && (!strcmp(bundle, page) || is_same_file(bundle, page)))
+		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
+		                        "%s: this is also the bundle; give the "
+		                        "page a name of its own",
+		                        page);
+	return html_check_path(page);
 }
 
 static struct hfx_error *load(struct diff *diff)
@@ -90,13 +139,8 @@ static struct hfx_error *load(struct diff *diff)
 	const struct diff_options *options = diff->options;
 
 	begin_pass(diff, "loading");
-	HFX_TRY(check_html_path(options));
-	if (!options->all && is_same_file(options->old_path, options->new_path))
-		return hfx_error_create(
-			HFX_ERROR_INVALID_ARGUMENT,
-			"%s: OLD and NEW are the same file; give the build "
-			"that runs as OLD and the patched one as NEW",
-			options->old_path);
+	HFX_TRY(check_outputs(options));
+	HFX_TRY(check_order(options));
 	HFX_TRY(program_load(options->old_path, options->old_debug_path,
 	                     &diff->old_program));
 	if (!diff->old_program->build_id.size)

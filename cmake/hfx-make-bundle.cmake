@@ -14,9 +14,10 @@ foreach(option VERSION DESCRIPTION)
 endforeach()
 cmake_path(GET arg_OUTPUT PARENT_PATH output_folder)
 file(MAKE_DIRECTORY "${output_folder}")
+# Which is which is known here, whenever the two were built.
 execute_process(
   COMMAND "${bundler}" diff "${old}" "${new}" -o "${arg_OUTPUT}"
-    --name "${name}" ${options}
+    --name "${name}" --old-is-newer ${options}
   RESULT_VARIABLE status)
 if(status STREQUAL "0")
   return()

@@ -168,6 +168,61 @@ static void the_same_file_twice(void **state)
 	expect_untouched_output();
 }
 
+static void swapped_builds(void **state)
+{
+	(void)state;
+	expect_status(0, "touch -d '1 hour ago' old/prog");
+	expect_bad("new/prog old/prog", "new/prog", "swapped");
+	expect_status(0, DIFF "old/prog new/prog");
+	/* OLD may be younger by right, such as a copy from an archive. */
+	expect_status(0, DIFF "new/prog old/prog --old-is-newer");
+}
+
+static void a_pipe(void **state)
+{
+	(void)state;
+	expect_status(0, "mkfifo damaged");
+	expect_bad("damaged new/prog", "damaged", "not a regular file");
+	expect_bad("old/prog damaged", "damaged", "not a regular file");
+	expect_status(0, DIFF "old/prog new/prog -o good.hfx");
+	SCOPED_RUN result = run(HFX_BUNDLE_PROGRAM " verify good.hfx damaged");
+	assert_int_equal(result.status, 2);
+}
+
+/* What is read must not be replaced by what is written. */
+static void an_output_that_is_an_input(void **state)
+{
+	static const char *const files[] = {"old/prog", "new/prog", "linked",
+	                                    "old/debug"};
+
+	(void)state;
+	expect_status(0, "ln -s new/prog linked && "
+	                 "objcopy --only-keep-debug old/prog old/debug");
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		for (int page = 0; page < 2; page++) {
+			SCOPED_RUN result =
+				run("sha256sum %s > before; " DIFF
+			            "old/prog new/prog --old-debug old/debug "
+			            "%s %s; s=$?; sha256sum -c --quiet before "
+			            "&& exit $s",
+			            files[i], page ? "--html" : "-o", files[i]);
+
+			assert_int_equal(result.status, 2);
+			assert_int_equal(count_lines(result.err), 1);
+			assert_non_null(strstr(result.err, files[i]));
+		}
+}
+
+/* The name of the program, not that of the command or how it was called. */
+static void messages_begin_with_the_program(void **state)
+{
+	(void)state;
+	SCOPED_RUN diff = run(DIFF "--bogus old/prog new/prog");
+	assert_ptr_equal(strstr(diff.err, "hfx-bundle: "), diff.err);
+	SCOPED_RUN show = run(HFX_BUNDLE_PROGRAM " show --bogus fix.hfx");
+	assert_ptr_equal(strstr(show.err, "hfx-bundle: "), show.err);
+}
+
 static void a_missing_argument(void **state)
 {
 	(void)state;
@@ -365,6 +420,10 @@ int main(int argc, char **argv)
 		PAIR_TEST(a_program_without_symbols),
 		PAIR_TEST(an_old_program_without_build_id),
 		PAIR_TEST(the_same_file_twice),
+		PAIR_TEST(swapped_builds),
+		PAIR_TEST(a_pipe),
+		PAIR_TEST(an_output_that_is_an_input),
+		PAIR_TEST(messages_begin_with_the_program),
 		PAIR_TEST(a_missing_argument),
 		PAIR_TEST(a_truncated_file),
 		PAIR_TEST(debug_information_that_is_damaged),
