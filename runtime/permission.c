@@ -126,6 +126,14 @@ static struct hfx_error *caller_error(pid_t pid, const struct proc_status *self,
 			"(prctl PR_SET_DUMPABLE, or it changed its user); run "
 			"as root",
 			pid);
+	if (!may_trace_all(self) &&
+	    target->permitted_caps & ~self->permitted_caps)
+		return hfx_error_create(
+			HFX_ERROR_PERMISSION,
+			"tracing process %d is forbidden: it has capabilities "
+			"that the caller has not, which takes CAP_SYS_PTRACE; "
+			"run as root",
+			pid);
 	if (self->seccomp)
 		return hfx_error_create(
 			HFX_ERROR_PERMISSION,

@@ -50,6 +50,7 @@ static void parse(const char *text, struct proc_status *ret)
 		.state = state ? *state : '?',
 		.tgid = (pid_t)find_number(text, "Tgid", 10),
 		.tracer_pid = (pid_t)find_number(text, "TracerPid", 10),
+		.permitted_caps = find_number(text, "CapPrm", 16),
 		.effective_caps = find_number(text, "CapEff", 16),
 		.ignored_signals = find_number(text, "SigIgn", 16),
 		.seccomp = (unsigned int)find_number(text, "Seccomp", 10),

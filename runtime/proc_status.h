@@ -22,6 +22,7 @@ struct proc_status {
 	/** Real, effective and saved. */
 	uid_t uids[3];
 	gid_t gids[3];
+	uint64_t permitted_caps;
 	uint64_t effective_caps;
 	/** Bit N - 1 stands for signal N. */
 	uint64_t ignored_signals;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* commit_execute() on processes in every state that we could think of. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -724,14 +725,34 @@ static void a_process_that_has_ended_is_refused(void **state)
 	assert_error(child_set_version(pid, 2, &result), HFX_ERROR_NO_PROCESS);
 }
 
-static void another_users_process_is_refused(void **state)
+static bool become_nobody(void)
+{
+	return !setresgid(65534, 65534, 65534) &&
+	       !setresuid(65534, 65534, 65534);
+}
+
+/** The same user as before, without CAP_SYS_PTRACE. */
+static bool drop_the_capability(void)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct caps[2];
+
+	if (syscall(SYS_capget, &header, caps))
+		return false;
+	caps[0].effective &= ~(1u << CAP_SYS_PTRACE);
+	caps[0].permitted &= ~(1u << CAP_SYS_PTRACE);
+	return !syscall(SYS_capset, &header, caps);
+}
+
+/** Who has done @p lose_rights is told @p reason. */
+static void assert_forbidden(bool (*lose_rights)(void), const char *reason)
 {
 	struct child_shared *shared = child_share();
 	pid_t pid = child_fork(shared, child_wait);
 	pid_t tracer;
 	int status;
 
-	(void)state;
 	if (getuid()) {
 		child_kill(pid);
 		skip();
@@ -741,12 +762,11 @@ static void another_users_process_is_refused(void **state)
 		struct commit_result result;
 		struct hfx_error *err;
 
-		if (setresgid(65534, 65534, 65534) ||
-		    setresuid(65534, 65534, 65534))
+		if (!lose_rights())
 			_exit(3);
 		err = child_set_version(pid, 2, &result);
 		_exit(hfx_error_code(err) == HFX_ERROR_PERMISSION &&
-		                      strstr(hfx_error_message(err), "user 0")
+		                      strstr(hfx_error_message(err), reason)
 		              ? 0
 		              : 1);
 	}
@@ -754,6 +774,18 @@ static void another_users_process_is_refused(void **state)
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
 	assert_true(child_end(shared, pid));
+}
+
+static void another_users_process_is_refused(void **state)
+{
+	(void)state;
+	assert_forbidden(become_nobody, "user 0");
+}
+
+static void a_process_with_more_capabilities_is_refused(void **state)
+{
+	(void)state;
+	assert_forbidden(drop_the_capability, "CAP_SYS_PTRACE");
 }
 
 int main(void)
@@ -785,6 +817,7 @@ int main(void)
 		cmocka_unit_test(another_tracer_is_named),
 		cmocka_unit_test(a_process_that_has_ended_is_refused),
 		cmocka_unit_test(another_users_process_is_refused),
+		cmocka_unit_test(a_process_with_more_capabilities_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
