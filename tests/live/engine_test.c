@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "elf_fixture.h"
 #include "engine.h"
@@ -467,6 +469,32 @@ static void what_cannot_be_preloaded_is_said_in_one_line(void **state)
 	buffer_deinit(&text);
 }
 
+static void bundles_are_ignored_with_more_rights_than_the_user(void **state)
+{
+	const char *bundle = make_bundle(HOST, "v1", 2, 20);
+	char program[PATH_MAX], errors[PATH_MAX], output[256];
+	struct statvfs file_system;
+	struct victim victim;
+
+	(void)state;
+	snprintf(program, sizeof(program), "%s/setgid", folder);
+	snprintf(errors, sizeof(errors), "%s/stderr", folder);
+	assert_int_equal(
+		fixture_run(output, sizeof(output), "cp %s %s", HOST, program),
+		0);
+	victim = start(program, 0, bundle, errors);
+	assert_results(&victim, 2, 20);
+	end(&victim);
+	assert_int_equal(statvfs(folder, &file_system), 0);
+	if (getuid() || file_system.f_flag & ST_NOSUID)
+		skip();
+	assert_int_equal(chown(program, (uid_t)-1, 65534), 0);
+	assert_int_equal(chmod(program, 02755), 0);
+	victim = start(program, 0, bundle, errors);
+	assert_results(&victim, 1, 10);
+	end(&victim);
+}
+
 /* ---- From outside ------------------------------------------------------ */
 
 static struct target *open_target(const struct victim *victim)
@@ -735,6 +763,8 @@ int main(void)
 		cmocka_unit_test(a_patch_that_cannot_be_stacked_on_is_named),
 		cmocka_unit_test(preloaded_bundles_are_applied_before_main),
 		cmocka_unit_test(what_cannot_be_preloaded_is_said_in_one_line),
+		cmocka_unit_test(
+			bundles_are_ignored_with_more_rights_than_the_user),
 		cmocka_unit_test(an_unprepared_process_is_patched_from_outside),
 		cmocka_unit_test(each_side_reverts_what_the_other_applied),
 		cmocka_unit_test(a_shared_library_is_patched_like_a_program),
