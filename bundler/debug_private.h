@@ -225,7 +225,7 @@ bool debug_number(Dwarf_Die *die, unsigned name, uint64_t *ret);
 
 bool debug_is_aggregate(Dwarf_Die *die);
 
-/** "file:line" of the declaration, owned; "" if unknown. */
+/** "file:line" of the declaration, for people, owned; "" if unknown. */
 HFX_MUST_CHECK struct hfx_error *debug_declaration_place(Dwarf_Die *die,
                                                          char **ret);
 

@@ -151,14 +151,23 @@ static const char *declaration_file(Dwarf_Die *die, const char **folder_ret)
 	return dwarf_filesrc(files, index, NULL, NULL);
 }
 
+/*
+ * For people, who look into the sources from a folder that holds the build's,
+ * too: "src/main.c:3" says more than "../../src/main.c:3".
+ */
 struct hfx_error *debug_declaration_place(Dwarf_Die *die, char **ret)
 {
+	HFX_CLEANUP(hfx_free) char *text = NULL;
 	const char *folder = NULL;
 	const char *file = declaration_file(die, &folder);
+	const char *shown;
 	int line = 0;
 
 	if (dwarf_decl_line(die, &line))
 		line = 0;
+	HFX_TRY(debug_place_text(file, folder, line, &text));
+	for (shown = text; !strncmp(shown, "../", 3);)
+		shown += 3;
 	*ret = NULL;
-	return debug_place_text(file, folder, line, ret);
+	return debug_text_set(ret, "%s", shown);
 }

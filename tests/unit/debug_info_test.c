@@ -221,7 +221,7 @@ static void unit_is_told_from_the_build_folder(void **state)
 	assert_null(debug_info_function(build.debug, build_addr(&build, "f"),
 	                                &function));
 	assert_string_equal(function.unit, "../source.c");
-	assert_string_equal(function.source, "../source.c:1");
+	assert_string_equal(function.source, "source.c:1");
 	debug_function_deinit(&function);
 	build_destroy(&build);
 }
