@@ -104,12 +104,12 @@ cd "$memcached"
 # accepted by name: it can be here, for a request lives only until its answer,
 # and proxy.lua hands each over to the server at once and does not look at it
 # again. So new code reads the requests that new code parsed.
-say "Make the bundle from two builds of memcached"
+say "memcached: a server that knows nothing of hfx. Make the bundle"
 run hfx-bundle diff old/memcached new/memcached -o fix.hfx \
 	--accept-type mcp_parser_s --accept-type mcp_request_s \
 	--description "memcached 1.6.18-1+deb12u1: 0008, 0009, CVE-2023-46853"
 
-say "Start memcached without the fixes: a proxy and a server behind it"
+say "Start memcached without the fixes: a proxy, and a server behind it"
 start_server backend old/memcached
 export BACKEND_PORT=$backend_port
 start_server proxy old/memcached -o "proxy_config=$here/proxy.lua"
@@ -140,8 +140,10 @@ run hfx revert "$proxy_pid" fix
 expect_missing
 sleep 2
 
+# The warnings that the bundle carries have been seen.
 say "Apply again"
-run hfx apply "$proxy_pid" fix.hfx
+run hfx apply --quiet "$proxy_pid" fix.hfx
+run hfx list "$proxy_pid"
 expect_fixed
 sleep 2
 
