@@ -198,6 +198,65 @@ check_leaves_the_process_as_it_was()
 	said list.log "no patches"
 }
 
+# ---- apply ------------------------------------------------------------------
+
+# cannot CODE PID BUNDLE TEXT: the process gets no patch, and TEXT says why.
+cannot()
+{
+	fails "$1" "$hfx" apply "$2" "$3"
+	said fails.log "$4"
+	[ "$(wc -l <fails.log)" = 1 ] || die "$(cat fails.log)"
+}
+
+apply_says_what_is_wrong()
+{
+	local one other
+
+	make_bundle
+	start one
+	one=$pid
+	start other ./new/server
+	other=$pid
+
+	head -c 700 fix.hfx >cut.hfx
+	cannot 2 "$one" cut.hfx 'cut.hfx: truncated or damaged'
+	python3 - <<-END
+	data = bytearray(open("fix.hfx", "rb").read())
+	data[len(data) // 2] ^= 1
+	open("altered.hfx", "wb").write(data)
+	END
+	cannot 2 "$one" altered.hfx 'altered.hfx: '
+	: >empty.hfx
+	cannot 2 "$one" empty.hfx 'empty.hfx: not an hfx bundle'
+	cannot 2 "$one" old/server 'old/server: not an hfx bundle'
+	cannot 2 "$one" none.hfx 'none.hfx: No such file'
+	cannot 2 server fix.hfx "'server' is no process id"
+
+	cannot 1 "$other" fix.hfx "but process $other runs "
+	cannot 1 999999999 fix.hfx 'no process 999999999'
+	cat >narrow.c <<-'END'
+	void _start(void)
+	{
+		for (;;) __asm__ volatile("int $0x80" : : "a"(29 /* pause */));
+	}
+	END
+	if "$cc" -m32 -nostdlib -static -fno-pie -no-pie -ffreestanding \
+		narrow.c -o narrow 2>narrow.log; then
+		./narrow &
+		pids+=($!)
+		cannot 1 $! fix.hfx '32-bit'
+	fi
+
+	"$hfx" list "$one" >list.log
+	said list.log 'no patches'
+	answers one 101
+	"$hfx" apply "$one" fix.hfx >apply.log
+	answers one 203
+	cannot 1 "$one" fix.hfx 'fix is already applied'
+	answers one 203
+	answers other 203
+}
+
 # ---- doctor -----------------------------------------------------------------
 
 doctor_names_what_stops_it()

@@ -2,6 +2,8 @@
 /* commit_execute() on processes in every state that we could think of. */
 #include <errno.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -731,7 +733,7 @@ static bool become_nobody(void)
 	       !setresuid(65534, 65534, 65534);
 }
 
-/** The same user as before, without CAP_SYS_PTRACE. */
+/** Still the same user, without CAP_SYS_PTRACE. */
 static bool drop_the_capability(void)
 {
 	struct __user_cap_header_struct header = {
@@ -743,6 +745,21 @@ static bool drop_the_capability(void)
 	caps[0].effective &= ~(1u << CAP_SYS_PTRACE);
 	caps[0].permitted &= ~(1u << CAP_SYS_PTRACE);
 	return !syscall(SYS_capset, &header, caps);
+}
+
+static bool forbid_ptrace(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+	                 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = {sizeof(code) / sizeof(*code), code};
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter);
 }
 
 /** Who has done @p lose_rights is told @p reason. */
@@ -788,6 +805,12 @@ static void a_process_with_more_capabilities_is_refused(void **state)
 	assert_forbidden(drop_the_capability, "CAP_SYS_PTRACE");
 }
 
+static void a_caller_under_seccomp_is_told_so(void **state)
+{
+	(void)state;
+	assert_forbidden(forbid_ptrace, "the caller runs under seccomp");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -818,6 +841,7 @@ int main(void)
 		cmocka_unit_test(a_process_that_has_ended_is_refused),
 		cmocka_unit_test(another_users_process_is_refused),
 		cmocka_unit_test(a_process_with_more_capabilities_is_refused),
+		cmocka_unit_test(a_caller_under_seccomp_is_told_so),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
