@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 #include <jansson.h>
@@ -26,10 +27,17 @@ static void show_build_id(FILE *out, const char *label,
 	fprintf(out, "  %-13s %s\n", label, id->size ? text : "none");
 }
 
+/* Further lines stand below the first, so that they cannot pass for others. */
 static void show_text(FILE *out, const char *label, const char *text)
 {
-	if (*text)
-		fprintf(out, "  %-13s %s\n", label, text);
+	while (*text) {
+		int length = (int)strcspn(text, "\n");
+
+		fprintf(out, "  %-13s %.*s\n", label, length, text);
+		text += length;
+		text += *text == '\n';
+		label = "";
+	}
 }
 
 static void show_created(FILE *out, uint64_t created)

@@ -232,6 +232,27 @@ static struct bundle *make_bundle(void)
 	return bundle;
 }
 
+static void further_lines_of_a_text_are_indented(void **state)
+{
+	struct manifest *manifest = sample_manifest();
+	static const struct digest id;
+	size_t size;
+	char *text;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	free(manifest->description);
+	manifest->description = strdup("One\n  id            none\n\nlast");
+	manifest_show(out, manifest, &id);
+	assert_int_equal(fclose(out), 0);
+	assert_non_null(strstr(text, "  description   One\n"
+	                             "                  id            none\n"
+	                             "                \n"
+	                             "                last\n"));
+	free(text);
+	manifest_destroy(manifest);
+}
+
 static void programs_see_the_manifest_and_its_id(void **state)
 {
 	struct bundle *bundle = make_bundle();
@@ -266,6 +287,7 @@ int main(void)
 		cmocka_unit_test(other_files_than_elf_are_refused),
 		cmocka_unit_test(
 			people_see_each_function_import_object_and_warning),
+		cmocka_unit_test(further_lines_of_a_text_are_indented),
 		cmocka_unit_test(programs_see_the_manifest_and_its_id),
 	};
 
