@@ -52,9 +52,8 @@ void debug_function_deinit(struct debug_function *function)
 	*function = (struct debug_function){0};
 }
 
-/** Unit whose ranges hold @p addr, indexed; `NULL` if there is none. */
-static struct hfx_error *unit_at(struct debug_info *debug, uint64_t addr,
-                                 struct debug_unit **ret)
+struct hfx_error *debug_unit_at(struct debug_info *debug, uint64_t addr,
+                                struct debug_unit **ret)
 {
 	uint32_t index;
 
@@ -71,7 +70,7 @@ struct hfx_error *debug_info_folder_at(struct debug_info *debug, uint64_t addr,
 {
 	struct debug_unit *unit;
 
-	HFX_TRY(unit_at(debug, addr, &unit));
+	HFX_TRY(debug_unit_at(debug, addr, &unit));
 	*ret = unit && unit->folder ? unit->folder : "";
 	return NULL;
 }
@@ -100,7 +99,7 @@ struct hfx_error *debug_subprogram_at(struct debug_info *debug, uint64_t addr,
 	uint32_t index = DEBUG_NO_INDEX;
 
 	*found_ret = false;
-	HFX_TRY(unit_at(debug, addr, &unit));
+	HFX_TRY(debug_unit_at(debug, addr, &unit));
 	if (unit)
 		index = debug_ranges_find(&unit->ranges, addr);
 	if (index == DEBUG_NO_INDEX)
@@ -244,7 +243,7 @@ struct hfx_error *debug_info_line_at(struct debug_info *debug, uint64_t addr,
 	int number = 0;
 	char *text = NULL;
 
-	HFX_TRY(unit_at(debug, addr, &unit));
+	HFX_TRY(debug_unit_at(debug, addr, &unit));
 	line = unit ? line_at(&unit->die, addr, &number) : NULL;
 	if (line)
 		file = dwarf_linesrc(line, NULL, NULL);
@@ -262,7 +261,7 @@ static struct hfx_error *function_unit(struct debug_info *debug, uint64_t addr,
 
 	HFX_TRY(debug_subprogram_at(debug, addr, &function, &found));
 	if (!found) /* Assembly has units, but perhaps no functions. */
-		return unit_at(debug, addr, ret);
+		return debug_unit_at(debug, addr, ret);
 	*ret = function.unit;
 	return NULL;
 }
@@ -309,7 +308,7 @@ struct hfx_error *debug_info_is_of_line(struct debug_info *debug, uint64_t addr,
 	bool found, is_of_line;
 	int number = 0;
 
-	HFX_TRY(unit_at(debug, addr, &unit));
+	HFX_TRY(debug_unit_at(debug, addr, &unit));
 	if (unit)
 		line_at(&unit->die, addr, &number);
 	is_of_line = number > 0 && (uint64_t)number == line;

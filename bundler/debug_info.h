@@ -87,6 +87,42 @@ debug_info_function(struct debug_info *debug, uint64_t addr,
 HFX_MUST_CHECK struct hfx_error *
 debug_info_inlined_at(struct debug_info *debug, uint64_t addr, char **name_ret);
 
+/** A row of the line table: it counts up to the next one. */
+struct debug_line {
+	uint64_t addr;
+	/** Whole where the folder of the build is known; borrowed. */
+	const char *path;
+	/** 0 for code that is of no line. */
+	uint32_t number;
+	bool is_statement;
+};
+
+/**
+ * What a debugger shows of a function. Strings are borrowed and live as long
+ * as the debug_info.
+ */
+struct debug_code {
+	/** DW_AT_name and DW_AT_comp_dir of its unit; `NULL` if unknown. */
+	const char *unit;
+	const char *folder;
+	/** DW_AT_language, or -1. */
+	int language;
+	/** DW_AT_name: not qualified; may be empty. */
+	const char *name;
+	/** By address. */
+	struct debug_line *lines;
+	size_t num_lines;
+	size_t cap_lines;
+};
+
+/** Guard and destructor. */
+void debug_code_deinit(struct debug_code *code);
+
+/** The function at @p addr, and the lines of @p size bytes from there. */
+HFX_MUST_CHECK struct hfx_error *debug_info_code(struct debug_info *debug,
+                                                 uint64_t addr, uint64_t size,
+                                                 struct debug_code *ret);
+
 /** "file:line" of @p addr by the line table, owned; "" if unknown. */
 HFX_MUST_CHECK struct hfx_error *debug_info_line_at(struct debug_info *debug,
                                                     uint64_t addr, char **ret);

@@ -157,6 +157,10 @@ HFX_MUST_CHECK struct hfx_error *debug_units_list(struct debug_info *debug);
 HFX_MUST_CHECK struct hfx_error *
 debug_unit_of(struct debug_info *debug, Dwarf_CU *cu, struct debug_unit **ret);
 
+/** Unit whose ranges hold @p addr, indexed; `NULL` if there is none. */
+HFX_MUST_CHECK struct hfx_error *
+debug_unit_at(struct debug_info *debug, uint64_t addr, struct debug_unit **ret);
+
 void debug_unit_destroy(void *unit);
 
 /** Innermost scope around @p die in its @p unit, or `NULL`. */

@@ -16,6 +16,7 @@
 #include "array.h"
 #include "cleanup.h"
 #include "image.h"
+#include "image_debug.h"
 #include "image_file.h"
 #include "image_layout.h"
 #include "image_tables.h"
@@ -529,6 +530,34 @@ static struct hfx_error *add_symbols(struct writer *writer)
 	return image_file_add_section(&writer->file, &names, &index);
 }
 
+static struct hfx_error *add_debug_section(struct writer *writer,
+                                           const char *name,
+                                           const struct bytes *content)
+{
+	struct image_section section = {
+		.name = name,
+		.header = {.sh_type = SHT_PROGBITS, .sh_addralign = 1},
+		.content = content,
+		.segment = IMAGE_NO_SEGMENT,
+	};
+	uint32_t index;
+
+	return image_file_add_section(&writer->file, &section, &index);
+}
+
+static struct hfx_error *add_debug(struct writer *writer)
+{
+	const struct image_debug *debug = writer->description->debug;
+
+	if (!debug || !debug->units.size)
+		return NULL;
+	HFX_TRY(add_debug_section(writer, ".debug_aranges", &debug->addresses));
+	HFX_TRY(add_debug_section(writer, ".debug_info", &debug->units));
+	HFX_TRY(add_debug_section(writer, ".debug_abbrev", &debug->abbrevs));
+	HFX_TRY(add_debug_section(writer, ".debug_line", &debug->lines));
+	return add_debug_section(writer, ".debug_ranges", &debug->ranges);
+}
+
 struct hfx_error *image_write(const struct image_description *description,
                               struct buffer *ret)
 {
@@ -542,6 +571,7 @@ struct hfx_error *image_write(const struct image_description *description,
 	HFX_TRY(image_file_init(&writer.file));
 	HFX_TRY(add_runs(&writer));
 	HFX_TRY(add_added(&writer));
+	HFX_TRY(add_debug(&writer));
 	HFX_TRY(add_symbols(&writer));
 	return image_file_write(&writer.file, ret);
 }

@@ -66,6 +66,8 @@ struct image_unwind {
 	uint64_t size;
 };
 
+struct image_debug;
+
 struct image_description {
 	/** DT_SONAME of the image, for people. */
 	const char *soname;
@@ -89,6 +91,8 @@ struct image_description {
 	uint64_t eh_frame_addr;
 	const uint8_t *eh_frame;
 	size_t eh_frame_size;
+	/** Debug information, borrowed; may be `NULL`. */
+	const struct image_debug *debug;
 	/** Everything that is added stands at or above this address. */
 	uint64_t free_addr;
 };

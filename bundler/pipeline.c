@@ -21,11 +21,13 @@
 #include "array.h"
 #include "bundle_write.h"
 #include "checks.h"
+#include "cleanup.h"
 #include "closure.h"
 #include "compare.h"
 #include "data_check.h"
 #include "describe.h"
 #include "html.h"
+#include "image_debug.h"
 #include "image_writer.h"
 #include "match.h"
 #include "program_load.h"
@@ -243,6 +245,7 @@ static struct hfx_error *make_image(struct diff *diff,
                                     struct buffer *ret)
 {
 	struct image_description *image = &diff->selection.closure.image;
+	HFX_CLEANUP(image_debug_deinit) struct image_debug debug = {0};
 	const struct section *frames =
 		find_section(diff->new_program, ".eh_frame");
 	uint64_t end = diff->new_program->end_addr;
@@ -256,6 +259,8 @@ static struct hfx_error *make_image(struct diff *diff,
 		image->eh_frame = frames->data;
 		image->eh_frame_size = frames->size;
 	}
+	HFX_TRY(image_debug_init(&debug, image, diff->new_program->debug));
+	image->debug = &debug;
 	return image_write(image, ret);
 }
 
