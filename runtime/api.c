@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include "cleanup.h"
 #include "engine.h"
 #include "log.h"
+#include "perf_map.h"
 #include "target.h"
 
 /**
@@ -90,6 +92,29 @@ static struct hfx_error *take_apply_options(const struct hfx_apply_opts *from,
 	return NULL;
 }
 
+/**
+ * For profilers, where the environment asks for it. The bundle is applied with
+ * or without.
+ */
+static void write_perf_map(struct target *target)
+{
+	HFX_CLEANUP(engine_patches_deinit) struct engine_patches patches = {0};
+	const char *wish = secure_getenv("HFX_PERF_MAP");
+	char path[PERF_MAP_PATH_SIZE];
+	struct hfx_error *err;
+	size_t count;
+
+	if (!wish || strcmp(wish, "1") != 0)
+		return;
+	err = engine_list(target, &patches);
+	if (!err)
+		err = perf_map_write(target->pid, &patches, path, &count);
+	if (err)
+		log_message(HFX_LOG_WARNING, "no map for perf: %s",
+		            hfx_error_message(err));
+	hfx_error_destroy(err);
+}
+
 static struct hfx_error *apply(const struct bundle *bundle,
                                const struct hfx_apply_opts *opts)
 {
@@ -103,6 +128,8 @@ static struct hfx_error *apply(const struct bundle *bundle,
 
 	HFX_TRY(target_create_self(opts->helper_path, &target));
 	err = engine_apply(target, bundle, &options, NULL);
+	if (!err && !options.dry_run)
+		write_perf_map(target);
 	target_destroy(target);
 	return err;
 }

@@ -45,6 +45,7 @@ struct engine_patch {
 	uint64_t region_addr;
 	uint64_t region_size;
 	uint64_t image_bias;
+	struct record_symbols symbols;
 	uint64_t module_bias;
 	struct record_function *functions;
 	/** Names of the functions, in their order. */

@@ -118,6 +118,8 @@ static struct hfx_error *describe(struct apply *apply)
 	patch->id = apply->bundle->id;
 	patch->build_id = apply->module->build_id;
 	patch->module_bias = apply->module->bias;
+	/* The word in the record is written again when this changes. */
+	patch->flags = RECORD_LAYOUT;
 	patch->sequence = engine_patches_sequence(&apply->engine.patches) + 1;
 	patch->generation =
 		engine_patches_generation(&apply->engine.patches) + 1;
@@ -303,7 +305,8 @@ static struct hfx_error *write_record(struct apply *apply)
 
 	apply->patch.applied_ns = realtime_ns();
 	HFX_TRY(record_format(&apply->patch, &record));
-	if (record.size > apply->region.record_room)
+	if (record.size > apply->region.record_room -
+	                          record_symbols_size(&apply->patch.symbols))
 		return hfx_error_create(HFX_ERROR_UNSUPPORTED,
 		                        "the record of this patch has no room");
 	return target->ops->write(target, apply->patch.record_addr, record.data,

@@ -77,6 +77,12 @@ HFX_MUST_CHECK struct hfx_error *apply_check_stack(struct apply *apply);
  */
 HFX_MUST_CHECK struct hfx_error *apply_load_image(struct apply *apply);
 
+/** How much of the image's file is kept for debuggers: `patch.symbols`. */
+void apply_measure_symbols(struct apply *apply);
+
+/** Write it to the end of the record's pages, and note where. */
+HFX_MUST_CHECK struct hfx_error *apply_write_symbols(struct apply *apply);
+
 /** Write a 32-bit member of the record's header. */
 HFX_MUST_CHECK struct hfx_error *
 apply_write_word(struct apply *apply, uint64_t header_off, uint32_t value);

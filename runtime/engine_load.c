@@ -76,12 +76,15 @@ static struct hfx_error *create_region(struct apply *apply)
 	if (!imports)
 		return hfx_error_no_memory();
 	HFX_TRY(bind_imports(apply, imports));
+	apply_measure_symbols(apply);
 	HFX_TRY(engine_region_create(
 		&apply->engine, &apply->image,
-		record_size(&apply->patch) + sites_room(apply) * SPARE_SITES,
+		record_size(&apply->patch) + sites_room(apply) * SPARE_SITES +
+			record_symbols_size(&apply->patch.symbols),
 		apply->near_start_addr, apply->near_end_addr, &apply->region));
 	apply->owns_region = true;
 	HFX_TRY(relocate(apply, imports));
+	HFX_TRY(apply_write_symbols(apply));
 	return engine_region_fill(apply->engine.target, &apply->region,
 	                          &apply->image);
 }
@@ -188,7 +191,9 @@ static struct hfx_error *reuse_region(struct apply *apply, bool *ret)
 		.record_room = previous->image_bias + apply->image.start_addr -
 	                       previous->record_addr,
 	};
-	if (record_size(&apply->patch) + sites_room(apply) >
+	apply->patch.symbols = previous->symbols;
+	if (record_size(&apply->patch) + sites_room(apply) +
+	            record_symbols_size(&previous->symbols) >
 	    apply->region.record_room)
 		return NULL;
 	return code_is_intact(apply, ret);
@@ -219,7 +224,7 @@ struct hfx_error *apply_load_image(struct apply *apply)
 	if (is_reused) {
 		HFX_TRY(save_record(apply));
 		apply->patch.state = RECORD_REVERTED;
-		apply->patch.flags = apply->previous->flags;
+		apply->patch.flags = apply->previous->flags | RECORD_LAYOUT;
 	} else {
 		HFX_TRY(create_region(apply));
 		apply->patch.state = RECORD_PREPARED;

@@ -12,6 +12,7 @@ static const char help[] =
 	"  hfx check PID FIX.hfx    say whether it would apply\n"
 	"  hfx doctor [PID]         say what on this machine would stop hfx\n"
 	"  hfx list PID             list the patches in a process\n"
+	"  hfx perf-map PID         give perf the names of new functions\n"
 	"  hfx revert PID NAME|ID   take a patch back\n"
 	"  hfx status [FIX.hfx]     list the processes that carry patches, or "
 	"that\n"
@@ -28,9 +29,10 @@ static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{"apply", hfx_apply_main},   {"check", hfx_check_main},
-	{"doctor", hfx_doctor_main}, {"list", hfx_list_main},
-	{"revert", hfx_revert_main}, {"status", hfx_status_main},
+	{"apply", hfx_apply_main},       {"check", hfx_check_main},
+	{"doctor", hfx_doctor_main},     {"list", hfx_list_main},
+	{"perf-map", hfx_perf_map_main}, {"revert", hfx_revert_main},
+	{"status", hfx_status_main},
 };
 
 /** A full disk or a closed pipe must not look like success. */

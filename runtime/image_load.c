@@ -170,6 +170,8 @@ static struct hfx_error *add_segment(struct image_load_parse *parse,
 	if (image->num_segments == 1)
 		image->start_addr = segment.start_addr;
 	image->end_addr = segment.start_addr + segment.size;
+	if (header->p_offset + header->p_filesz > image->tail_off)
+		image->tail_off = header->p_offset + header->p_filesz;
 	return NULL;
 }
 
@@ -204,6 +206,21 @@ static struct hfx_error *add_segments(struct image_load_parse *parse,
 	return NULL;
 }
 
+static void measure_tail(struct image_load_parse *parse,
+                         const Elf64_Ehdr *header)
+{
+	struct image_load *image = parse->image;
+	size_t sections = header->e_shnum * sizeof(Elf64_Shdr);
+
+	if (header->e_shoff < image->tail_off ||
+	    header->e_shentsize != sizeof(Elf64_Shdr) || !sections ||
+	    !range_fits(header->e_shoff, sections, parse->size))
+		return;
+	image->head_size =
+		header->e_phoff + header->e_phnum * sizeof(Elf64_Phdr);
+	image->tail_size = parse->size - image->tail_off;
+}
+
 static struct hfx_error *read_all(struct image_load_parse *parse)
 {
 	Elf64_Phdr dynamic = {0};
@@ -211,6 +228,7 @@ static struct hfx_error *read_all(struct image_load_parse *parse)
 
 	HFX_TRY(check_header(parse, &header));
 	HFX_TRY(add_segments(parse, &header, &dynamic));
+	measure_tail(parse, &header);
 	return image_load_read_tables(parse, &dynamic);
 }
 

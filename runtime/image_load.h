@@ -76,6 +76,14 @@ struct image_load {
 	bool needs_low_addr;
 	/** `.eh_frame`, as PT_GNU_EH_FRAME leads to it, or 0. */
 	uint64_t eh_frame_addr;
+	/**
+	 * What debuggers need of the file besides its segments: the bytes
+	 * before them, and those behind. `tail_size` is 0 without a section
+	 * table there.
+	 */
+	size_t head_size;
+	size_t tail_off;
+	size_t tail_size;
 	/** Some relocation needs the TLS index of the module. */
 	bool needs_tls_index;
 	/** Owner of the names. */

@@ -11,15 +11,15 @@
 #include "place.h"
 #include "record.h"
 
-_Static_assert(sizeof(struct record_header) == 248, "record_header is packed");
+_Static_assert(sizeof(struct record_header) == 272, "record_header is packed");
 _Static_assert(offsetof(struct record_header, code_off) == RECORD_HEADER_LEAST,
                "what older records have ends there");
 _Static_assert(sizeof(struct record_function) == 80, "record_function too");
 _Static_assert(sizeof(struct record_site) == 24, "record_site too");
 _Static_assert(sizeof(struct record_code) == 24, "record_code too");
 
-/** Largest region: an image, its record and their pages. */
-#define REGION_MAX_SIZE (IMAGE_MAX_SPAN + RECORD_MAX_SIZE + 4 * PAGE_BYTES)
+/** Largest region: an image, its symbols, its record and their pages. */
+#define REGION_MAX_SIZE (2 * IMAGE_MAX_SPAN + RECORD_MAX_SIZE + 4 * PAGE_BYTES)
 
 void engine_patch_deinit(struct engine_patch *patch)
 {
@@ -101,7 +101,7 @@ static struct record_header make_header(const struct engine_patch *patch)
 		.generation = patch->generation,
 		.applied_ns = patch->applied_ns,
 		.pause_ns = patch->pause_ns,
-		.flags = patch->flags | RECORD_HAS_CODE,
+		.flags = patch->flags | RECORD_LAYOUT,
 		.region_addr = patch->region_addr,
 		.region_size = patch->region_size,
 		.image_bias = patch->image_bias,
@@ -114,6 +114,7 @@ static struct record_header make_header(const struct engine_patch *patch)
 		.code_off = (uint32_t)code_off(patch),
 		.num_code = (uint32_t)patch->num_code,
 		.eh_frame_addr = patch->eh_frame_addr,
+		.symbols = patch->symbols,
 	};
 
 	memcpy(header.magic, RECORD_MAGIC, sizeof(header.magic));
@@ -254,6 +255,20 @@ static struct hfx_error *check_header(const struct record_header *header,
 	return NULL;
 }
 
+static struct hfx_error *check_symbols(const struct record_header *header)
+{
+	const struct record_symbols *symbols = &header->symbols;
+
+	if (!symbols->tail_size)
+		return NULL;
+	if (symbols->off < header->size ||
+	    !range_fits(symbols->off,
+	                (uint64_t)symbols->head_size + symbols->tail_size,
+	                header->region_size - RECORD_OFF))
+		return bad_record("list of symbols");
+	return NULL;
+}
+
 static bool function_is_sane(const struct record_header *header,
                              const struct record_function *function)
 {
@@ -377,6 +392,7 @@ static void copy_header(const struct record_header *header,
 	patch->pause_ns = header->pause_ns;
 	patch->flags = header->flags;
 	patch->eh_frame_addr = header->eh_frame_addr;
+	patch->symbols = header->symbols;
 	patch->region_addr = header->region_addr;
 	patch->region_size = header->region_size;
 	patch->image_bias = header->image_bias;
@@ -384,6 +400,15 @@ static void copy_header(const struct record_header *header,
 	memcpy(patch->id.bytes, header->id, sizeof(patch->id.bytes));
 	memcpy(patch->build_id.bytes, header->build_id, BUILD_ID_MAX);
 	patch->build_id.size = header->build_id_size;
+}
+
+/** Bytes of a header that a record with @p flags has. */
+static size_t header_size(uint32_t flags)
+{
+	if (flags & RECORD_HAS_SYMBOLS)
+		return sizeof(struct record_header);
+	return flags & RECORD_HAS_CODE ? offsetof(struct record_header, symbols)
+	                               : RECORD_HEADER_LEAST;
 }
 
 struct hfx_error *record_parse(const void *data, size_t size,
@@ -395,12 +420,11 @@ struct hfx_error *record_parse(const void *data, size_t size,
 	if (size < RECORD_HEADER_LEAST)
 		return bad_record("size");
 	memcpy(&header, data, RECORD_HEADER_LEAST);
-	if (header.flags & RECORD_HAS_CODE) {
-		if (size < sizeof(header))
-			return bad_record("size");
-		memcpy(&header, data, sizeof(header));
-	}
+	if (header_size(header.flags) > size)
+		return bad_record("size");
+	memcpy(&header, data, header_size(header.flags));
 	HFX_TRY(check_header(&header, size, self_addr));
+	HFX_TRY(check_symbols(&header));
 	copy_header(&header, &patch);
 	HFX_TRY(copy_strings(data, &header, &patch));
 	HFX_TRY(copy_functions(data, &header, &patch));

@@ -52,7 +52,26 @@ enum record_flags {
 	RECORD_UNWINDABLE = 1 << 0,
 	/** The header has the members behind `flags`. */
 	RECORD_HAS_CODE = 1 << 1,
+	/** And those behind `eh_frame_addr`. */
+	RECORD_HAS_SYMBOLS = 1 << 2,
 };
+
+/**
+ * The parts of the image's file that are not loaded: its headers, then what
+ * stands behind its segments. For debuggers and profilers.
+ */
+struct record_symbols {
+	/** Offset of both from the start of the record. */
+	uint64_t off;
+	/** 0 when they are not there. */
+	uint32_t head_size;
+	uint32_t tail_size;
+	/** Where the second part stands in the file. */
+	uint64_t tail_off;
+};
+
+/** What a record that is written now has. */
+#define RECORD_LAYOUT (RECORD_HAS_CODE | RECORD_HAS_SYMBOLS)
 
 struct record_header {
 	char magic[8];
@@ -100,6 +119,8 @@ struct record_header {
 	uint32_t num_code;
 	/** Live address of the image's `.eh_frame`, or 0. */
 	uint64_t eh_frame_addr;
+	/** From here on with #RECORD_HAS_SYMBOLS only. */
+	struct record_symbols symbols;
 };
 
 /** Bytes of a header without the members behind `flags`. */
@@ -148,6 +169,9 @@ struct record_site {
 #define RECORD_OFF 4096u
 
 struct engine_patch;
+
+/** Bytes that the symbols take, aligned. */
+uint64_t record_symbols_size(const struct record_symbols *symbols);
 
 /** Bytes of the record that record_format() makes of @p patch. */
 uint64_t record_size(const struct engine_patch *patch);

@@ -17,8 +17,8 @@ libarchive-dev libzstd-dev libsodium-dev libjansson-dev patch'
 # Tests leave out what a missing compiler or linker would do, but not here:
 # all of them run.
 test="$build ninja-build libcmocka-dev binutils elfutils gdb groff-base clang
-clang-format libclang-rt-14-dev lld mold dwz python3 python3-jsonschema
-chromium zstd"
+clang-format libclang-rt-14-dev lld mold dwz linux-perf python3
+python3-jsonschema chromium zstd"
 memcached='gcc make patch perl xz-utils dpkg-dev debian-archive-keyring
 libevent-dev libsasl2-dev libssl-dev'
 

@@ -69,6 +69,7 @@ static struct engine_patch sample(void)
 		.code_names = code_names,
 		.num_code = 2,
 		.eh_frame_addr = REGION + 0x4000,
+		.symbols = {0x1000, 64, 0x200, 0x3000},
 		.sites = sites,
 		.num_sites = 1,
 	};
@@ -131,6 +132,8 @@ static void what_is_written_is_read_back(void **state)
 	assert_int_equal(patch.code[0].function, 1);
 	assert_int_equal(patch.code[1].function, RECORD_NO_FUNCTION);
 	assert_true(patch.eh_frame_addr == REGION + 0x4000);
+	assert_memory_equal(&patch.symbols, &expected.symbols,
+	                    sizeof(patch.symbols));
 	assert_int_equal(patch.num_sites, 1);
 	assert_memory_equal(patch.sites, expected.sites, sizeof(*patch.sites));
 	engine_patch_deinit(&patch);
@@ -193,6 +196,12 @@ static void impossible_headers_are_refused(void **state)
 	assert_int_equal(PARSE_WITH(num_code, UINT32_MAX),
 	                 HFX_ERROR_BAD_RECORD);
 	assert_int_equal(PARSE_WITH(code_off, 4), HFX_ERROR_BAD_RECORD);
+	/* Symbols in the record itself, behind the region. */
+	assert_int_equal(PARSE_WITH(symbols.off, 8), HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(symbols.off, UINT64_MAX),
+	                 HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(symbols.tail_size, UINT32_MAX),
+	                 HFX_ERROR_BAD_RECORD);
 }
 
 /** As versions wrote it that did not list other code. */
@@ -213,6 +222,26 @@ static void a_header_without_other_code_is_read(void **state)
 	assert_int_equal(patch.num_code, 0);
 	assert_int_equal(patch.num_functions, 2);
 	assert_true(patch.eh_frame_addr == 0);
+	engine_patch_deinit(&patch);
+	buffer_deinit(&record);
+}
+
+/** As versions wrote it that kept no symbols. */
+static void a_header_without_symbols_is_read(void **state)
+{
+	struct buffer record = format();
+	struct record_header header;
+	struct engine_patch patch;
+
+	(void)state;
+	memcpy(&header, record.data, sizeof(header));
+	header.flags = RECORD_HAS_CODE;
+	header.symbols.off = header.symbols.tail_size = UINT32_MAX;
+	memcpy(record.data, &header, sizeof(header));
+	assert_null(record_parse(record.data, record.size, REGION + RECORD_OFF,
+	                         &patch));
+	assert_int_equal(patch.num_code, 2);
+	assert_int_equal(patch.symbols.tail_size, 0);
 	engine_patch_deinit(&patch);
 	buffer_deinit(&record);
 }
@@ -302,6 +331,7 @@ int main(void)
 		cmocka_unit_test(a_copy_elsewhere_is_no_record),
 		cmocka_unit_test(impossible_headers_are_refused),
 		cmocka_unit_test(a_header_without_other_code_is_read),
+		cmocka_unit_test(a_header_without_symbols_is_read),
 		cmocka_unit_test(strings_must_end_inside),
 		cmocka_unit_test(every_shorter_record_is_refused),
 		cmocka_unit_test(functions_and_places_must_be_possible),
