@@ -313,7 +313,8 @@ struct hfx_error *call_check_keeps_entry(const struct call_check *check,
 	if (function->verdict == VERDICT_SAME ||
 	    call_check_is_open(check, function))
 		return NULL;
-	*ret = has_private_convention(check, function);
+	*ret = has_private_convention(check, function) ||
+	       function->wants_own_entry;
 	if (*ret)
 		return NULL;
 	HFX_TRY(describe_change(check, function, &change));

@@ -171,6 +171,20 @@ static struct hfx_error *resolve_anchored(struct closure *closure,
 	return NULL;
 }
 
+/**
+ * Vector instructions fault where their operand is not aligned as the compiler
+ * made it: OLD's object must be so, too.
+ */
+static bool loses_alignment(const struct reference *reference,
+                            const struct target *target)
+{
+	uint64_t size = reference->access_size;
+
+	return target->kind == TARGET_OLD &&
+	       reference->kind == REFERENCE_ACCESS && size >= 16 &&
+	       reference->target % size == 0 && target->old_addr % size != 0;
+}
+
 static struct hfx_error *follow_reference(struct closure *closure,
                                           const struct function *function,
                                           const struct reference *reference)
@@ -196,6 +210,14 @@ static struct hfx_error *follow_reference(struct closure *closure,
 		                        &target));
 	if (target.kind == TARGET_REFUSED)
 		return NULL;
+	if (loses_alignment(reference, &target))
+		return closure_refuse(
+			closure, &target,
+			"Keep the alignment of the variable, and add a new one "
+			"instead",
+			"accesses %u bytes at +0x%x at once, and in the old "
+			"build these are not aligned as in the new one",
+			reference->access_size, reference->insn_off);
 	if (reference->relocation != R_X86_64_PC32)
 		return relocate_absolute(closure, addr, reference, &target);
 	if (target.kind == TARGET_INSIDE)

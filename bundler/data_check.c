@@ -19,6 +19,8 @@
 #define REMEDY_TYPE                                                            \
 	"Keep its type and add a new variable instead, or pass --accept-data " \
 	"with its name if its value means the same"
+#define REMEDY_SIZE                                                            \
+	"Keep its size and alignment, and add a new variable instead"
 #define REMEDY_CONST                                                           \
 	"Keep it constant and add a new variable for what is written"
 
@@ -257,30 +259,62 @@ static struct hfx_error *check_value(const struct check *check,
 static struct hfx_error *check_type(const struct check *check,
                                     const struct variable *variable)
 {
-	HFX_CLEANUP(hfx_free) char *old_type = NULL;
-	HFX_CLEANUP(hfx_free) char *new_type = NULL;
+	const struct debug_variable_pair pair = {
+		variable->old_symbol->addr, variable->new_symbol->addr, false};
+	HFX_CLEANUP(hfx_free) char *types = NULL;
 	HFX_CLEANUP(hfx_free) char *facts = NULL;
 	bool passes;
 
 	if (!check->old_program->debug || !check->new_program->debug)
 		return NULL;
-	HFX_TRY(debug_info_same_variable(
-		check->old_program->debug, check->new_program->debug,
-		variable->old_symbol->addr, variable->new_symbol->addr, &passes,
-		&old_type, &new_type));
-	if (passes)
+	HFX_TRY(debug_info_variable_differs(check->old_program->debug,
+	                                    check->new_program->debug, &pair,
+	                                    &types));
+	if (!types)
 		return NULL;
 	HFX_TRY(is_doubtful(check, variable, &passes));
 	if (passes)
 		return NULL;
 	if (asprintf(&facts,
-	             "its type changed from \"%s\" to \"%s\": the running "
-	             "process keeps its value",
-	             old_type, new_type) < 0) {
+	             "its type changed %s: the running process keeps its value",
+	             types) < 0) {
 		facts = NULL;
 		return hfx_error_no_memory();
 	}
 	return refuse_or_accept(check, variable, REMEDY_TYPE, facts);
+}
+
+/* What goes through the GOT, or stands in a table, the closure does not see. */
+static struct hfx_error *check_size(const struct check *check,
+                                    const struct variable *variable)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text),
+	         "its size changed from %" PRIu64 " to %" PRIu64
+	         " bytes: the running process has the old one",
+	         variable->old_symbol->size, variable->new_symbol->size);
+	return refuse(check, variable, REMEDY_SIZE, text);
+}
+
+static struct hfx_error *check_alignment(const struct check *check,
+                                         const struct variable *variable)
+{
+	uint64_t alignment;
+	char text[160];
+
+	if (!check->new_program->debug)
+		return NULL;
+	HFX_TRY(debug_info_variable_alignment(check->new_program->debug,
+	                                      variable->new_symbol->addr,
+	                                      &alignment));
+	if (!alignment || variable->old_symbol->addr % alignment == 0)
+		return NULL;
+	snprintf(text, sizeof(text),
+	         "it is aligned to %" PRIu64
+	         " bytes, and in the running process it is not",
+	         alignment);
+	return refuse(check, variable, REMEDY_SIZE, text);
 }
 
 /* New code would write into OLD's read-only memory. */
@@ -399,8 +433,60 @@ static bool get_variable(const struct check *check, const struct symbol *symbol,
 	return true;
 }
 
-/** Mark the variables that the patch refers to. */
-static void mark_used(const struct check *check, bool *is_used)
+/** How the patch refers to a variable. */
+enum use {
+	USE_NONE,
+	/** By its address, which the closure has looked at. */
+	USE_DIRECT,
+	/** By a slot of the GOT or a pointer in a table. */
+	USE_POINTER,
+};
+
+static void mark(const struct program *program, const struct place *place,
+                 enum use use, unsigned char *uses)
+{
+	if (place->kind == PLACE_OBJECT && place->symbol &&
+	    uses[place->symbol - program->symbols] < use)
+		uses[place->symbol - program->symbols] = use;
+}
+
+static void mark_reference(const struct program *program,
+                           const struct reference *reference,
+                           unsigned char *uses)
+{
+	struct place place = place_at(program, reference->target);
+	const struct dynamic_relocation *slot = place.relocation;
+
+	mark(program, &place, USE_DIRECT, uses);
+	if (place.kind != PLACE_SLOT || !slot || slot->is_import)
+		return;
+	place = place_at(program, slot->symbol_addr + slot->addend);
+	mark(program, &place, USE_POINTER, uses);
+}
+
+/* Pointers in data that the image has, to variables of OLD. */
+static void mark_pointers(const struct check *check, unsigned char *uses)
+{
+	const struct image_description *image =
+		&check->selection->closure.image;
+	const struct program *old = check->old_program;
+
+	for (size_t i = 0; i < image->num_relocations; i++) {
+		const struct image_relocation *relocation =
+			&image->relocations[i];
+		const struct symbol *symbol;
+
+		if (relocation->symbol != IMAGE_SYMBOL_MODULE ||
+		    relocation->type != R_X86_64_64)
+			continue;
+		symbol = program_object_at(old, relocation->addend);
+		if (symbol && symbol->peer != NO_INDEX)
+			uses[symbol->peer] = USE_POINTER;
+	}
+}
+
+/** Mark the variables that the patch refers to, as enum use. */
+static void mark_used(const struct check *check, unsigned char *uses)
 {
 	const struct program *program = check->new_program;
 
@@ -410,29 +496,30 @@ static void mark_used(const struct check *check, bool *is_used)
 		for (size_t k = 0; function->is_selected &&
 		                   function->verdict != VERDICT_SAME &&
 		                   k < function->num_references;
-		     k++) {
-			struct place place = place_at(
-				program, function->references[k].target);
-
-			if (place.kind == PLACE_OBJECT && place.symbol)
-				is_used[place.symbol - program->symbols] = true;
-		}
+		     k++)
+			mark_reference(program, &function->references[k], uses);
 	}
+	mark_pointers(check, uses);
 }
 
 static struct hfx_error *check_variable(const struct check *check,
                                         const struct variable *variable,
-                                        bool is_used)
+                                        enum use use)
 {
+	bool same_size =
+		variable->old_symbol->size == variable->new_symbol->size;
+
 	HFX_TRY(check_value(check, variable));
 	HFX_TRY(check_constant(check, variable));
-	if (!is_used)
+	if (use == USE_NONE)
 		return NULL;
 	HFX_TRY(check_constness(check, variable));
-	if (!is_writable(check->new_program, variable->new_symbol) ||
-	    variable->old_symbol->size != variable->new_symbol->size)
+	if (!is_writable(check->new_program, variable->new_symbol))
 		return NULL;
-	return check_type(check, variable);
+	HFX_TRY(check_alignment(check, variable));
+	if (same_size)
+		return check_type(check, variable);
+	return use == USE_POINTER ? check_size(check, variable) : NULL;
 }
 
 struct hfx_error *data_check_run(struct selection *selection,
@@ -448,14 +535,14 @@ struct hfx_error *data_check_run(struct selection *selection,
 	};
 	const struct program *program = check.new_program;
 	HFX_CLEANUP(hfx_free)
-	bool *is_used = calloc(program->num_symbols + 1, sizeof(*is_used));
+	unsigned char *uses = calloc(program->num_symbols + 1, sizeof(*uses));
 	struct variable variable;
 
-	if (!is_used)
+	if (!uses)
 		return hfx_error_no_memory();
-	mark_used(&check, is_used);
+	mark_used(&check, uses);
 	for (size_t i = 0; i < program->num_symbols; i++)
 		if (get_variable(&check, &program->symbols[i], &variable))
-			HFX_TRY(check_variable(&check, &variable, is_used[i]));
+			HFX_TRY(check_variable(&check, &variable, uses[i]));
 	return NULL;
 }

@@ -24,6 +24,11 @@ HFX_MUST_CHECK struct hfx_error *data_check_run(struct selection *selection,
                                                 struct acceptances *accepted,
                                                 struct warnings *warnings);
 
+/** The same of thread-local variables that are where they were. */
+HFX_MUST_CHECK struct hfx_error *tls_check_run(struct selection *selection,
+                                               struct acceptances *accepted,
+                                               struct warnings *warnings);
+
 /**
  * What only one of the builds has: libraries from which the patch would import
  * (refused; the process has not loaded them), and functions that NEW dropped

@@ -7,17 +7,6 @@
 #include "array.h"
 #include "cleanup.h"
 
-struct unit_pair {
-	struct debug_unit *old_unit;
-	struct debug_unit *new_unit;
-};
-
-struct unit_pairs {
-	struct unit_pair *items;
-	size_t num_items;
-	size_t cap_items;
-};
-
 static void change_deinit(struct debug_type_change *change)
 {
 	free(change->name);
@@ -27,6 +16,7 @@ static void change_deinit(struct debug_type_change *change)
 	type_parts_deinit(&change->new_parts);
 	free(change->key);
 	free(change->users);
+	free(change->passers);
 	free(change->holder);
 }
 
@@ -38,9 +28,19 @@ void debug_type_changes_deinit(struct debug_type_changes *changes)
 	*changes = (struct debug_type_changes){0};
 }
 
-static void pairs_deinit(struct unit_pairs *pairs)
+/** Add @p change unless it is there; takes its content if it was added. */
+static struct hfx_error *add_once(struct debug_type_change *change,
+                                  struct debug_type_changes *changes)
 {
-	free(pairs->items);
+	for (size_t i = 0; i < changes->num_items; i++) {
+		if (strcmp(changes->items[i].name, change->name) == 0 &&
+		    strcmp(changes->items[i].source, change->source) == 0)
+			return NULL;
+	}
+	if (!HFX_ARRAY_PUSH(changes, items, *change))
+		return hfx_error_no_memory();
+	*change = (struct debug_type_change){0};
+	return NULL;
 }
 
 static struct hfx_error *add_change(struct debug_type_change *change,
@@ -54,67 +54,154 @@ static struct hfx_error *add_change(struct debug_type_change *change,
 	HFX_TRY(debug_text_set(&change->key, "%s", debug_name(declaration)));
 	HFX_TRY(debug_text_set(&change->holder, "%s", ""));
 	HFX_TRY(debug_declaration_place(declaration, &change->source));
-	for (size_t i = 0; i < changes->num_items; i++) {
-		if (strcmp(changes->items[i].name, change->name) == 0 &&
-		    strcmp(changes->items[i].source, change->source) == 0)
-			return NULL;
+	return add_once(change, changes);
+}
+
+/** Fill in the difference; `member` stays `NULL` when there is none. */
+static struct hfx_error *describe_change(struct debug_pair *pair,
+                                         Dwarf_Die *old_type,
+                                         Dwarf_Die *new_type,
+                                         struct debug_type_change *change)
+{
+	change->is_enum = dwarf_tag(new_type) == DW_TAG_enumeration_type;
+	debug_number(old_type, DW_AT_byte_size, &change->old_size);
+	debug_number(new_type, DW_AT_byte_size, &change->new_size);
+	HFX_TRY(debug_types_differ(pair, old_type, new_type, &change->member));
+	if (!change->member && change->old_size != change->new_size)
+		HFX_TRY(debug_text_set(&change->member, "%s", ""));
+	if (!change->member && change->is_enum) {
+		HFX_TRY(debug_enum_count(old_type, new_type, &change->member));
+		change->is_harmless = change->member;
 	}
-	if (!HFX_ARRAY_PUSH(changes, items, *change))
-		return hfx_error_no_memory();
-	*change = (struct debug_type_change){0};
+	if (!change->member)
+		return NULL;
+	HFX_TRY(debug_type_parts(pair->old_debug, old_type,
+	                         &change->old_parts));
+	return debug_type_parts(pair->new_debug, new_type, &change->new_parts);
+}
+
+/** The entries of a table from @p first on that have one name. */
+static size_t count_namesakes(const struct debug_type_table *table,
+                              size_t first)
+{
+	size_t end = first;
+
+	while (end < table->num_items &&
+	       strcmp(table->items[end].name, table->items[first].name) == 0)
+		end++;
+	return end - first;
+}
+
+/** Types of one name, as blocks of a function have them: by their rank. */
+static struct hfx_error *
+compare_namesakes(struct debug_pair *pair, struct debug_named_type *old_types,
+                  size_t num_old, struct debug_named_type *new_types,
+                  size_t num_new, struct debug_type_changes *changes)
+{
+	for (size_t i = 0; i < num_new; i++) {
+		size_t rank = i < num_old ? i : num_old - 1;
+		HFX_CLEANUP(change_deinit)
+		struct debug_type_change change = {0};
+
+		HFX_TRY(describe_change(pair, &old_types[rank].die,
+		                        &new_types[i].die, &change));
+		if (change.member)
+			HFX_TRY(add_change(&change, &new_types[i], changes));
+	}
 	return NULL;
 }
 
-static struct hfx_error *compare_type(struct debug_pair *pair,
-                                      struct debug_named_type *old_type,
-                                      struct debug_named_type *new_type,
-                                      struct debug_type_changes *changes)
-{
-	HFX_CLEANUP(change_deinit) struct debug_type_change change = {0};
-
-	debug_number(&old_type->die, DW_AT_byte_size, &change.old_size);
-	debug_number(&new_type->die, DW_AT_byte_size, &change.new_size);
-	HFX_TRY(debug_types_differ(pair, &old_type->die, &new_type->die,
-	                           &change.member));
-	if (!change.member && change.old_size == change.new_size)
-		return NULL;
-	if (!change.member)
-		HFX_TRY(debug_text_set(&change.member, "%s", ""));
-	HFX_TRY(debug_type_parts(pair->old_debug, &old_type->die,
-	                         &change.old_parts));
-	HFX_TRY(debug_type_parts(pair->new_debug, &new_type->die,
-	                         &change.new_parts));
-	return add_change(&change, new_type, changes);
-}
-
-/** Walk two sorted tables; of several types with one name the first counts. */
+/** Walk two sorted tables. */
 static struct hfx_error *compare_tables(struct debug_pair *pair,
                                         struct debug_type_table *old_table,
                                         struct debug_type_table *new_table,
                                         struct debug_type_changes *changes)
 {
 	size_t old_index = 0;
-	const char *last = "";
+	size_t count;
 
-	for (size_t i = 0; i < new_table->num_items; i++) {
-		struct debug_named_type *type = &new_table->items[i];
+	for (size_t i = 0; i < new_table->num_items; i += count) {
+		const char *name = new_table->items[i].name;
+		size_t num_old;
 
-		if (strcmp(type->name, last) == 0)
-			continue;
-		last = type->name;
+		count = count_namesakes(new_table, i);
 		while (old_index < old_table->num_items &&
-		       strcmp(old_table->items[old_index].name, last) < 0)
+		       strcmp(old_table->items[old_index].name, name) < 0)
 			old_index++;
-		if (old_index < old_table->num_items &&
-		    strcmp(old_table->items[old_index].name, last) == 0)
-			HFX_TRY(compare_type(pair, &old_table->items[old_index],
-			                     type, changes));
+		if (old_index == old_table->num_items)
+			break;
+		if (strcmp(old_table->items[old_index].name, name) != 0)
+			continue;
+		num_old = count_namesakes(old_table, old_index);
+		HFX_TRY(compare_namesakes(pair, &old_table->items[old_index],
+		                          num_old, &new_table->items[i], count,
+		                          changes));
+	}
+	return NULL;
+}
+
+/* ---- Enumerations without a name ---------------------------------------- */
+
+static struct hfx_error *add_nameless(struct debug_pair *pair,
+                                      Dwarf_Die *old_type, Dwarf_Die *new_type,
+                                      struct debug_type_changes *changes)
+{
+	HFX_CLEANUP(change_deinit) struct debug_type_change change = {0};
+
+	HFX_TRY(describe_change(pair, old_type, new_type, &change));
+	if (!change.member)
+		return NULL;
+	HFX_TRY(debug_nameless_enum(pair->new_debug, new_type, &change.name));
+	HFX_TRY(debug_text_set(&change.key, "%s", ""));
+	HFX_TRY(debug_text_set(&change.holder, "%s", ""));
+	HFX_TRY(debug_declaration_place(new_type, &change.source));
+	return add_once(&change, changes);
+}
+
+/** Whether two of them are the same one: by scope and by what they list. */
+static struct hfx_error *is_same_enum(struct debug_pair *pair,
+                                      Dwarf_Die *old_type, Dwarf_Die *new_type,
+                                      bool *ret)
+{
+	HFX_CLEANUP(hfx_free) char *old_scope = NULL;
+	HFX_CLEANUP(hfx_free) char *new_scope = NULL;
+
+	*ret = debug_enums_share(old_type, new_type);
+	if (!*ret)
+		return NULL;
+	HFX_TRY(debug_qualified_name(pair->old_debug, old_type, &old_scope));
+	HFX_TRY(debug_qualified_name(pair->new_debug, new_type, &new_scope));
+	*ret = strcmp(old_scope, new_scope) == 0;
+	return NULL;
+}
+
+/*
+ * Their values are kept in integers, and nothing says in which. Compilers tell
+ * only of those that the unit uses.
+ */
+static struct hfx_error *compare_enums(struct debug_pair *pair,
+                                       struct debug_type_table *old_table,
+                                       struct debug_type_table *new_table,
+                                       struct debug_type_changes *changes)
+{
+	for (size_t i = 0; i < new_table->num_enums; i++) {
+		Dwarf_Die *new_type = &new_table->enums[i];
+		bool found = debug_type_table_names(new_table, new_type);
+
+		for (size_t k = 0; !found && k < old_table->num_enums; k++) {
+			Dwarf_Die *old_type = &old_table->enums[k];
+
+			HFX_TRY(is_same_enum(pair, old_type, new_type, &found));
+			if (found)
+				HFX_TRY(add_nameless(pair, old_type, new_type,
+				                     changes));
+		}
 	}
 	return NULL;
 }
 
 static struct hfx_error *compare_units(struct debug_pair *pair,
-                                       const struct unit_pair *units,
+                                       const struct debug_unit_pair *units,
                                        struct debug_type_changes *changes)
 {
 	HFX_CLEANUP(debug_type_table_deinit)
@@ -124,56 +211,25 @@ static struct hfx_error *compare_units(struct debug_pair *pair,
 
 	HFX_TRY(debug_type_table_fill(&old_table, units->old_unit));
 	HFX_TRY(debug_type_table_fill(&new_table, units->new_unit));
-	return compare_tables(pair, &old_table, &new_table, changes);
+	HFX_TRY(compare_tables(pair, &old_table, &new_table, changes));
+	return compare_enums(pair, &old_table, &new_table, changes);
 }
 
-static struct hfx_error *add_pair(struct unit_pairs *pairs,
-                                  const struct unit_pair *pair)
+/** Types that the units only declare, where they are defined. */
+static struct hfx_error *compare_elsewhere(struct debug_pair *pair,
+                                           const struct debug_unit_pairs *pairs,
+                                           struct debug_type_changes *changes)
 {
-	for (size_t i = 0; i < pairs->num_items; i++) {
-		if (pairs->items[i].old_unit == pair->old_unit &&
-		    pairs->items[i].new_unit == pair->new_unit)
-			return NULL;
-	}
-	if (!HFX_ARRAY_PUSH(pairs, items, *pair))
-		return hfx_error_no_memory();
-	return NULL;
-}
+	HFX_CLEANUP(debug_type_table_deinit)
+	struct debug_type_table old_table = {.debug = pair->old_debug};
+	HFX_CLEANUP(debug_type_table_deinit)
+	struct debug_type_table new_table = {.debug = pair->new_debug};
 
-/** OLD's unit of the name that a unit of NEW has; `NULL` if there is none. */
-static struct hfx_error *unit_by_name(struct debug_info *debug,
-                                      const char *name, struct debug_unit **ret)
-{
-	*ret = NULL;
-	HFX_TRY(debug_units_list(debug));
-	for (size_t i = 0; i < debug->num_listed && name[0]; i++)
-		if (strcmp(debug->listed[i]->name, name) == 0)
-			return debug_unit_of(debug, debug->listed[i]->cu, ret);
-	return NULL;
-}
-
-static struct hfx_error *add_units(struct debug_pair *pair,
-                                   const struct debug_function_pair *functions,
-                                   struct unit_pairs *pairs)
-{
-	struct debug_subprogram old_function;
-	struct debug_subprogram new_function;
-	struct unit_pair units;
-	bool found;
-
-	HFX_TRY(debug_subprogram_at(pair->new_debug, functions->new_addr,
-	                            &new_function, &found));
-	if (!found)
+	HFX_TRY(debug_type_table_elsewhere(&new_table, pairs));
+	if (!new_table.num_items)
 		return NULL;
-	units.new_unit = new_function.unit;
-	HFX_TRY(debug_subprogram_at(pair->old_debug, functions->old_addr,
-	                            &old_function, &found));
-	if (found)
-		units.old_unit = old_function.unit;
-	else
-		HFX_TRY(unit_by_name(pair->old_debug, new_function.unit->name,
-		                     &units.old_unit));
-	return units.old_unit ? add_pair(pairs, &units) : NULL;
+	HFX_TRY(debug_type_table_elsewhere(&old_table, pairs));
+	return compare_tables(pair, &old_table, &new_table, changes);
 }
 
 struct hfx_error *
@@ -182,16 +238,19 @@ debug_info_compare_types(struct debug_info *old_debug,
                          const struct debug_function_pair *functions,
                          size_t count, struct debug_type_changes *ret)
 {
+	HFX_CLEANUP(debug_pair_deinit)
 	struct debug_pair pair = {.old_debug = old_debug,
 	                          .new_debug = new_debug};
 	HFX_CLEANUP(debug_type_changes_deinit)
 	struct debug_type_changes changes = {0};
-	HFX_CLEANUP(pairs_deinit) struct unit_pairs pairs = {0};
+	HFX_CLEANUP(debug_unit_pairs_deinit)
+	struct debug_unit_pairs pairs = {0};
 
 	for (size_t i = 0; i < count; i++)
-		HFX_TRY(add_units(&pair, &functions[i], &pairs));
+		HFX_TRY(debug_unit_pairs_add(&pair, &functions[i], &pairs));
 	for (size_t i = 0; i < pairs.num_items; i++)
 		HFX_TRY(compare_units(&pair, &pairs.items[i], &changes));
+	HFX_TRY(compare_elsewhere(&pair, &pairs, &changes));
 	HFX_TRY(debug_types_find_uses(&pair, functions, count, &changes));
 	*ret = changes;
 	changes = (struct debug_type_changes){0};
@@ -203,6 +262,7 @@ struct hfx_error *debug_info_same_call(struct debug_info *old_debug,
                                        uint64_t old_addr, uint64_t new_addr,
                                        bool *ret)
 {
+	HFX_CLEANUP(debug_pair_deinit)
 	struct debug_pair pair = {.old_debug = old_debug,
 	                          .new_debug = new_debug};
 	struct debug_subprogram old_function;
@@ -220,31 +280,58 @@ struct hfx_error *debug_info_same_call(struct debug_info *old_debug,
 	return debug_functions_equal(&pair, &old_function, &new_function, ret);
 }
 
-struct hfx_error *debug_info_same_variable(struct debug_info *old_debug,
-                                           struct debug_info *new_debug,
-                                           uint64_t old_addr, uint64_t new_addr,
-                                           bool *ret, char **old_type_ret,
-                                           char **new_type_ret)
+static struct hfx_error *tell_types(struct debug_pair *pair, Dwarf_Die *old_die,
+                                    Dwarf_Die *new_die, char **ret)
 {
 	HFX_CLEANUP(hfx_free) char *old_text = NULL;
+	HFX_CLEANUP(hfx_free) char *new_text = NULL;
+	const char *inside = pair->difference;
+
+	HFX_TRY(debug_declared_type(pair->old_debug, old_die, &old_text));
+	HFX_TRY(debug_declared_type(pair->new_debug, new_die, &new_text));
+	return debug_text_set(ret, "from \"%s\" to \"%s\"%s%s%s", old_text,
+	                      new_text, inside ? " (" : "",
+	                      inside ? inside : "", inside ? ")" : "");
+}
+
+struct hfx_error *debug_info_variable_differs(
+	struct debug_info *old_debug, struct debug_info *new_debug,
+	const struct debug_variable_pair *variables, char **ret)
+{
+	HFX_CLEANUP(debug_pair_deinit)
 	struct debug_pair pair = {.old_debug = old_debug,
 	                          .new_debug = new_debug};
 	const struct debug_variable *old_variable;
 	const struct debug_variable *new_variable;
+	bool same;
 
-	*ret = true;
-	*old_type_ret = *new_type_ret = NULL;
-	HFX_TRY(debug_variable_at(old_debug, old_addr, &old_variable));
-	HFX_TRY(debug_variable_at(new_debug, new_addr, &new_variable));
+	*ret = NULL;
+	HFX_TRY(debug_variable_find(old_debug, variables->old_addr,
+	                            variables->is_tls, &old_variable));
+	HFX_TRY(debug_variable_find(new_debug, variables->new_addr,
+	                            variables->is_tls, &new_variable));
 	if (!old_variable || !new_variable)
 		return NULL;
 	Dwarf_Die old_die = old_variable->die, new_die = new_variable->die;
-	HFX_TRY(debug_types_equal(&pair, &old_die, &new_die, ret));
-	if (*ret)
+	HFX_TRY(debug_types_equal(&pair, &old_die, &new_die, &same));
+	return same ? NULL : tell_types(&pair, &old_die, &new_die, ret);
+}
+
+struct hfx_error *debug_info_variable_alignment(struct debug_info *debug,
+                                                uint64_t addr, uint64_t *ret)
+{
+	const struct debug_variable *variable;
+	Dwarf_Attribute attr;
+	Dwarf_Word value;
+
+	*ret = 0;
+	HFX_TRY(debug_variable_at(debug, addr, &variable));
+	if (!variable)
 		return NULL;
-	HFX_TRY(debug_declared_type(old_debug, &old_die, &old_text));
-	HFX_TRY(debug_declared_type(new_debug, &new_die, new_type_ret));
-	*old_type_ret = HFX_TAKE(old_text);
+	Dwarf_Die die = variable->die;
+	if (!dwarf_formudata(dwarf_attr_integrate(&die, DW_AT_alignment, &attr),
+	                     &value))
+		*ret = value;
 	return NULL;
 }
 

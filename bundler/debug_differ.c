@@ -139,9 +139,11 @@ compare_member_types(struct comparison *comparison,
 	                            &old_text));
 	HFX_TRY(debug_declared_type(comparison->pair->new_debug, &new_die,
 	                            &new_text));
+	const char *inside = comparison->pair->difference;
 	return debug_text_set(&comparison->text,
-	                      "%s at offset %" PRIu64 " type %s -> %s", name,
-	                      new_member->bit_off / 8, old_text, new_text);
+	                      "%s at offset %" PRIu64 " type %s -> %s%s%s",
+	                      name, new_member->bit_off / 8, old_text, new_text,
+	                      inside ? ": " : "", inside ? inside : "");
 }
 
 /** Two members of one name. */

@@ -3,8 +3,10 @@
  */
 #include "debug_private.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 /** Something with a name and a number: an enumerator, a virtual function. */
 struct entry {
@@ -80,15 +82,67 @@ static bool find(Dwarf_Die *type, next_fn next, const char *name,
 	return false;
 }
 
-static bool is_largest(Dwarf_Die *type, const struct entry *entry)
+/**
+ * Words in the names of enumerators that no object has for a value. Others
+ * ("END", "SIZE") as often name a state or a field.
+ */
+static const char *const count_words[] = {
+	"MAX", "MAXIMUM", "NUM", "NUMOF", "NR", "NB", "N", "COUNT", "LAST",
+};
+
+static bool is_count_word(const char *word, size_t length)
+{
+	for (size_t i = 0; i < sizeof(count_words) / sizeof(*count_words); i++)
+		if (strlen(count_words[i]) == length &&
+		    strncasecmp(word, count_words[i], length) == 0)
+			return true;
+	return false;
+}
+
+/** Length of the word that @p name begins with: "NUM" of "NUM_STATES". */
+static size_t word_length(const char *name)
+{
+	size_t i = 1;
+
+	while (isalnum((unsigned char)name[i]) &&
+	       !(islower((unsigned char)name[i - 1]) &&
+	         isupper((unsigned char)name[i])))
+		i++;
+	return i;
+}
+
+/** Whether a name says that it counts the others: its first or last word. */
+static bool has_count_name(const char *name)
+{
+	bool is_first = true;
+
+	while (*name) {
+		size_t length;
+
+		if (!isalnum((unsigned char)*name)) {
+			name++;
+			continue;
+		}
+		length = word_length(name);
+		if (is_count_word(name, length) &&
+		    (is_first || !name[length + strspn(name + length, "_")]))
+			return true;
+		is_first = false;
+		name += length;
+	}
+	return false;
+}
+
+/** Whether @p number is at least that of each enumerator that counts nothing.
+ */
+static bool is_behind_all(Dwarf_Die *type, int64_t number)
 {
 	struct entry other;
 	Dwarf_Die die;
 	int status = dwarf_child(type, &die);
 
 	while (next_enumerator(status, &die, &other)) {
-		if (other.number >= entry->number &&
-		    strcmp(other.name, entry->name))
+		if (other.number > number && !has_count_name(other.name))
 			return false;
 		status = dwarf_siblingof(&die, &die);
 	}
@@ -96,16 +150,17 @@ static bool is_largest(Dwarf_Die *type, const struct entry *entry)
 }
 
 /**
- * Whether an enumerator only says how many there are: the largest in both, and
- * it grew. No object has it for a value.
+ * Whether an enumerator only says how many there are, or which is the last one:
+ * by its name, and because the values that mean something come before it in
+ * both. The last value of an enumeration alone may as well be one like others.
  */
 static bool is_count(Dwarf_Die *old_type, Dwarf_Die *new_type,
                      const struct entry *old_entry,
                      const struct entry *new_entry)
 {
-	return new_entry->number > old_entry->number &&
-	       is_largest(old_type, old_entry) &&
-	       is_largest(new_type, new_entry);
+	return has_count_name(new_entry->name) &&
+	       is_behind_all(old_type, old_entry->number) &&
+	       is_behind_all(new_type, new_entry->number);
 }
 
 /** The first entry of OLD's that NEW has not, or with another number. */
@@ -126,6 +181,55 @@ static bool find_lost(Dwarf_Die *old_type, Dwarf_Die *new_type, next_fn next,
 		status = dwarf_siblingof(&die, &die);
 	}
 	return false;
+}
+
+struct hfx_error *debug_enum_count(Dwarf_Die *old_type, Dwarf_Die *new_type,
+                                   char **ret)
+{
+	struct entry entry, other;
+	Dwarf_Die die;
+	int status = dwarf_child(old_type, &die);
+
+	*ret = NULL;
+	while (next_enumerator(status, &die, &entry)) {
+		if (find(new_type, next_enumerator, entry.name, &other) &&
+		    other.number != entry.number)
+			return debug_text_set(
+				ret,
+				"value %s %" PRId64 " -> %" PRId64
+				", which by its name counts the others",
+				entry.name, entry.number, other.number);
+		status = dwarf_siblingof(&die, &die);
+	}
+	return NULL;
+}
+
+bool debug_enums_share(Dwarf_Die *old_type, Dwarf_Die *new_type)
+{
+	struct entry entry, other;
+	Dwarf_Die die;
+	int status = dwarf_child(old_type, &die);
+
+	while (next_enumerator(status, &die, &entry)) {
+		if (find(new_type, next_enumerator, entry.name, &other))
+			return true;
+		status = dwarf_siblingof(&die, &die);
+	}
+	return false;
+}
+
+const char *debug_enum_first(Dwarf_Die *type, bool *has_more_ret)
+{
+	struct entry entry, other;
+	Dwarf_Die die;
+	int status = dwarf_child(type, &die);
+
+	*has_more_ret = false;
+	if (!next_enumerator(status, &die, &entry))
+		return "";
+	status = dwarf_siblingof(&die, &die);
+	*has_more_ret = next_enumerator(status, &die, &other);
+	return entry.name;
 }
 
 struct hfx_error *debug_enums_differ(struct debug_pair *pair,

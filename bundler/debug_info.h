@@ -180,6 +180,9 @@ debug_info_variable_scope(struct debug_info *debug, uint64_t addr, char **ret);
 enum debug_storage {
 	/** Only in frames of the functions that were given. */
 	DEBUG_STORAGE_STACK,
+	/** Nothing shows it: a type of casts; an enumeration, whose values any
+	 * integer can hold. */
+	DEBUG_STORAGE_UNKNOWN,
 	/** Functions that were not given have it, too. */
 	DEBUG_STORAGE_OTHERS,
 	/** Somewhere a pointer to it is stored or passed. */
@@ -207,11 +210,18 @@ struct debug_type_change {
 	/** Name for comparisons with DWARF: tag or, without one, typedef. */
 	char *key;
 	bool is_typedef;
+	bool is_enum;
 	/** Indices of the given functions that have it. */
 	uint32_t *users;
 	size_t num_users;
 	size_t cap_users;
+	/** Of these, the ones that are passed it or give it back. */
+	uint32_t *passers;
+	size_t num_passers;
+	size_t cap_passers;
 	enum debug_storage storage;
+	/** No object can have what changed: a count of values. */
+	bool is_harmless;
 	/** What shows `storage`: `variable conns`, or "". Owned. */
 	char *holder;
 };
@@ -257,17 +267,32 @@ HFX_MUST_CHECK struct hfx_error *
 debug_info_same_call(struct debug_info *old_debug, struct debug_info *new_debug,
                      uint64_t old_addr, uint64_t new_addr, bool *ret);
 
+/** Addresses of a variable of both builds; offsets of a thread-local one. */
+struct debug_variable_pair {
+	uint64_t old_addr;
+	uint64_t new_addr;
+	bool is_tls;
+};
+
 /**
- * Whether two variables have the same type. Where DWARF has one of them not,
- * they count as the same.
+ * Say how the types of two variables differ, as text: `from "int" to "float"`,
+ * and in structures without a name, or of other names, what differs inside.
+ * Where DWARF has one of the variables not, they count as the same.
  *
- * @param[out] old_type_ret,new_type_ret Types as text, owned; `NULL` when same.
+ * @param[out] ret Owned; `NULL` when they do not differ.
  */
 HFX_MUST_CHECK struct hfx_error *
-debug_info_same_variable(struct debug_info *old_debug,
-                         struct debug_info *new_debug, uint64_t old_addr,
-                         uint64_t new_addr, bool *ret, char **old_type_ret,
-                         char **new_type_ret);
+debug_info_variable_differs(struct debug_info *old_debug,
+                            struct debug_info *new_debug,
+                            const struct debug_variable_pair *pair, char **ret);
+
+/**
+ * Alignment that the variable at @p addr was declared with; 0 if it has that of
+ * its type.
+ */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_variable_alignment(struct debug_info *debug, uint64_t addr,
+                              uint64_t *ret);
 
 /** "file:line" of the variable at @p addr, owned; "" if unknown. */
 HFX_MUST_CHECK struct hfx_error *

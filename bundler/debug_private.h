@@ -22,6 +22,7 @@
 #include <dwarf.h>
 
 #include "debug_info.h"
+#include "pair_set.h"
 
 /** Longest chain of DW_AT_type, DW_AT_specification, ... that is followed. */
 #define DEBUG_MAX_CHAIN 32
@@ -53,9 +54,10 @@ struct debug_scope {
 	uint32_t parent;
 };
 
-/** A variable with a fixed address. */
+/** A variable with a fixed address, or offset among thread-local ones. */
 struct debug_variable {
 	uint64_t addr;
+	bool is_tls;
 	Dwarf_Die die;
 };
 
@@ -68,6 +70,8 @@ struct debug_unit {
 	char *name;
 	/** Borrowed from libdw, may be `NULL`. */
 	const char *folder;
+	/** Offset in .debug_abbrev; UINT64_MAX if that says nothing. */
+	uint64_t abbreviations_off;
 	/** Tag names have their keyword, functions no overloads. */
 	bool is_c;
 	bool is_indexed;
@@ -90,6 +94,10 @@ struct debug_unit {
 	Dwarf_Die *types;
 	size_t num_types;
 	size_t cap_types;
+	/** Structures, classes and unions that are only declared. */
+	Dwarf_Die *declared;
+	size_t num_declared;
+	size_t cap_declared;
 	/** DIEs of other units whose types are also this unit's. */
 	Dwarf_Die *imports;
 	size_t num_imports;
@@ -109,6 +117,8 @@ struct debug_info {
 	size_t cap_listed;
 	bool is_listed;
 	bool has_type_units;
+	/** dwz was here: units share more than link-time optimization does. */
+	bool has_partial_units;
 	/** Units whose split part (.dwo) was not found. */
 	size_t num_missing;
 	/** All units that were walked, of other files too; borrowed. */
@@ -204,10 +214,23 @@ HFX_MUST_CHECK struct hfx_error *
 debug_subprogram_at(struct debug_info *debug, uint64_t addr,
                     struct debug_subprogram *ret, bool *found_ret);
 
+/**
+ * Fill in the place that a location is, if it is a fixed one: DW_OP_addr or
+ * DW_OP_addrx, perhaps with DW_OP_plus_uconst, or an offset of a thread-local
+ * variable. With anything else behind it, as with DW_OP_stack_value, it is not
+ * the variable that stands there.
+ */
+bool debug_fixed_location(Dwarf_Die *die, struct debug_variable *ret);
+
 /** Variable at @p addr, or `NULL`. */
 HFX_MUST_CHECK struct hfx_error *
 debug_variable_at(struct debug_info *debug, uint64_t addr,
                   const struct debug_variable **ret);
+
+/** The same, of the thread-local ones if @p is_tls. */
+HFX_MUST_CHECK struct hfx_error *
+debug_variable_find(struct debug_info *debug, uint64_t addr, bool is_tls,
+                    const struct debug_variable **ret);
 
 /** Home unit of a variable. */
 HFX_MUST_CHECK struct hfx_error *
@@ -299,13 +322,24 @@ struct debug_pair {
 	struct debug_info *old_debug;
 	struct debug_info *new_debug;
 	unsigned num_steps;
+	/** Types that are being compared, and how deep. */
+	struct pair_set walk;
+	unsigned num_nested;
+	/**
+	 * Inside the types that debug_types_equal() found to differ last:
+	 * `member "a" at offset 0 -> 4`. Owned; `NULL` if there is no more to
+	 * say.
+	 */
+	char *difference;
 };
+
+void debug_pair_deinit(struct debug_pair *pair);
 
 /**
  * Whether the DW_AT_types of two entries are the same for who reads or passes
  * a value: behind typedefs and qualifiers but _Atomic, integers of one size
  * being the same whatever their sign, `void *` the same as every pointer, and
- * named structures by their names.
+ * structures of one name, or of other names and the same content.
  */
 HFX_MUST_CHECK struct hfx_error *debug_types_equal(struct debug_pair *pair,
                                                    Dwarf_Die *old_die,
@@ -339,6 +373,10 @@ struct debug_type_table {
 	struct debug_named_type *items;
 	size_t num_items;
 	size_t cap_items;
+	/** Enumerations without a name, with or without a typedef. */
+	Dwarf_Die *enums;
+	size_t num_enums;
+	size_t cap_enums;
 	/** Units seen, which is also the list of those still to read. */
 	struct debug_unit **units;
 	size_t num_units;
@@ -349,7 +387,49 @@ struct debug_type_table {
 HFX_MUST_CHECK struct hfx_error *
 debug_type_table_fill(struct debug_type_table *table, struct debug_unit *unit);
 
+/** What a nameless enumeration is called: `enum {IDLE, ...}`. Owned. */
+HFX_MUST_CHECK struct hfx_error *
+debug_nameless_enum(struct debug_info *debug, Dwarf_Die *type, char **ret);
+
+/** Whether a typedef of the table gives the type a name. */
+bool debug_type_table_names(const struct debug_type_table *table,
+                            const Dwarf_Die *type);
+
 void debug_type_table_deinit(struct debug_type_table *table);
+
+/** Add one type, with its name. */
+HFX_MUST_CHECK struct hfx_error *
+debug_type_table_add(struct debug_type_table *table, Dwarf_Die *type);
+
+void debug_type_table_sort(struct debug_type_table *table);
+
+/** Units of OLD and NEW that are of one source file. */
+struct debug_unit_pair {
+	struct debug_unit *old_unit;
+	struct debug_unit *new_unit;
+};
+
+struct debug_unit_pairs {
+	struct debug_unit_pair *items;
+	size_t num_items;
+	size_t cap_items;
+};
+
+void debug_unit_pairs_deinit(struct debug_unit_pairs *pairs);
+
+/** Add the units of a function, and of what is inlined into it. */
+HFX_MUST_CHECK struct hfx_error *
+debug_unit_pairs_add(struct debug_pair *pair,
+                     const struct debug_function_pair *functions,
+                     struct debug_unit_pairs *pairs);
+
+/**
+ * Fill a table with the definitions that all units have of the types that NEW's
+ * units of @p pairs know and do not describe.
+ */
+HFX_MUST_CHECK struct hfx_error *
+debug_type_table_elsewhere(struct debug_type_table *table,
+                           const struct debug_unit_pairs *pairs);
 
 /**
  * Say in which way two types of one name differ.
@@ -368,6 +448,22 @@ HFX_MUST_CHECK struct hfx_error *debug_enums_differ(struct debug_pair *pair,
                                                     char **ret);
 HFX_MUST_CHECK struct hfx_error *
 debug_virtuals_differ(Dwarf_Die *old_type, Dwarf_Die *new_type, char **ret);
+
+/**
+ * Of enumerations that do not differ: the first value that changed all the
+ * same, because it counts the others. Owned; `NULL` if there is none.
+ */
+HFX_MUST_CHECK struct hfx_error *
+debug_enum_count(Dwarf_Die *old_type, Dwarf_Die *new_type, char **ret);
+
+/**
+ * Whether two enumerations have an enumerator of the same name, and so are the
+ * same one even if they have no name.
+ */
+bool debug_enums_share(Dwarf_Die *old_type, Dwarf_Die *new_type);
+
+/** First enumerator's name, and whether there are more; "" if none. */
+const char *debug_enum_first(Dwarf_Die *type, bool *has_more_ret);
 
 /** Fill in who uses the types that changed, and where their objects are. */
 HFX_MUST_CHECK struct hfx_error *

@@ -33,6 +33,7 @@ static void forget_index(struct debug_unit *unit)
 	unit->ranges.num_items = 0;
 	unit->num_variables = 0;
 	unit->num_types = 0;
+	unit->num_declared = 0;
 	unit->num_imports = 0;
 }
 
@@ -49,6 +50,7 @@ void debug_unit_destroy(void *pointer)
 	free(unit->ranges.items);
 	free(unit->variables);
 	free(unit->types);
+	free(unit->declared);
 	free(unit->imports);
 	free(unit);
 }
@@ -127,6 +129,7 @@ static struct hfx_error *list_skeleton(struct debug_info *debug,
 		return NULL;
 	}
 	HFX_TRY(get_unit(debug, split->cu, &unit));
+	unit->abbreviations_off = UINT64_MAX;
 	HFX_TRY(debug_ranges_add(debug, &debug->ranges, skeleton,
 	                         debug->num_listed));
 	if (!unit->folder) {
@@ -138,6 +141,22 @@ static struct hfx_error *list_skeleton(struct debug_info *debug,
 	if (!HFX_ARRAY_PUSH(debug, listed, unit))
 		return hfx_error_no_memory();
 	return NULL;
+}
+
+/**
+ * Where the unit's abbreviations are: clang's link-time optimization gives all
+ * units of a program one table, else each object file has its own.
+ */
+static uint64_t abbreviations_of(struct debug_info *debug, Dwarf_Die *die)
+{
+	Dwarf_Off off = dwarf_dieoffset(die) - dwarf_cuoffset(die);
+	Dwarf_Off next, abbreviations_off;
+	size_t header_size;
+
+	if (dwarf_next_unit(debug->dwarf, off, &next, &header_size, NULL,
+	                    &abbreviations_off, NULL, NULL, NULL, NULL))
+		return UINT64_MAX;
+	return abbreviations_off;
 }
 
 static struct hfx_error *list_unit(struct debug_info *debug, Dwarf_CU *cu)
@@ -157,9 +176,14 @@ static struct hfx_error *list_unit(struct debug_info *debug, Dwarf_CU *cu)
 	tag = dwarf_tag(&unit->die);
 	if (tag == DW_TAG_type_unit)
 		debug->has_type_units = true;
+	else if (tag == DW_TAG_partial_unit)
+		debug->has_partial_units = true;
 	else if (tag == DW_TAG_compile_unit)
 		HFX_TRY(debug_ranges_add(debug, &debug->ranges, &unit->die,
 		                         debug->num_listed));
+	unit->abbreviations_off = tag == DW_TAG_compile_unit
+	                                  ? abbreviations_of(debug, &unit->die)
+	                                  : UINT64_MAX;
 	if (!HFX_ARRAY_PUSH(debug, listed, unit))
 		return hfx_error_no_memory();
 	return NULL;
@@ -203,58 +227,11 @@ static struct hfx_error *add_function(struct walk *walk, Dwarf_Die *die)
 	return NULL;
 }
 
-static bool operation_addr(Dwarf_Attribute *location, Dwarf_Op *op,
-                           uint64_t *ret)
-{
-	Dwarf_Attribute attr;
-	Dwarf_Addr addr;
-
-	if (op->atom == DW_OP_addr) {
-		*ret = op->number;
-		return true;
-	}
-	if (dwarf_getlocation_attr(location, op, &attr) ||
-	    dwarf_formaddr(&attr, &addr))
-		return false;
-	*ret = addr;
-	return true;
-}
-
-/**
- * Address that a location is, if it is a fixed one: DW_OP_addr or DW_OP_addrx,
- * perhaps with DW_OP_plus_uconst. With anything behind it, as with
- * DW_OP_stack_value, it is not the variable that stands there.
- */
-static bool location_addr(Dwarf_Die *die, uint64_t *ret)
-{
-	Dwarf_Attribute attr;
-	Dwarf_Block block;
-	Dwarf_Op *ops;
-	size_t num_ops;
-
-	if (!dwarf_attr(die, DW_AT_location, &attr) ||
-	    dwarf_formblock(&attr, &block) || block.length == 0)
-		return false;
-	if (block.data[0] != DW_OP_addr && block.data[0] != DW_OP_addrx &&
-	    block.data[0] != DW_OP_GNU_addr_index)
-		return false;
-	if (dwarf_getlocation(&attr, &ops, &num_ops) || num_ops == 0 ||
-	    num_ops > 2 || !operation_addr(&attr, &ops[0], ret))
-		return false;
-	if (num_ops == 2) {
-		if (ops[1].atom != DW_OP_plus_uconst)
-			return false;
-		*ret += ops[1].number;
-	}
-	/* Linkers write 0 for what they dropped. */
-	return *ret != 0;
-}
-
 static struct hfx_error *add_variable(struct walk *walk, Dwarf_Die *die)
 {
 	struct debug_variable variable = {.die = *die};
 
-	if (location_addr(die, &variable.addr) &&
+	if (debug_fixed_location(die, &variable) &&
 	    !HFX_ARRAY_PUSH(walk->unit, variables, variable))
 		return hfx_error_no_memory();
 	return NULL;
@@ -262,8 +239,10 @@ static struct hfx_error *add_variable(struct walk *walk, Dwarf_Die *die)
 
 static struct hfx_error *add_type(struct walk *walk, Dwarf_Die *die)
 {
-	if (!dwarf_hasattr(die, DW_AT_declaration) &&
-	    !HFX_ARRAY_PUSH(walk->unit, types, *die))
+	bool is_declared = dwarf_hasattr(die, DW_AT_declaration);
+
+	if (is_declared ? !HFX_ARRAY_PUSH(walk->unit, declared, *die)
+	                : !HFX_ARRAY_PUSH(walk->unit, types, *die))
 		return hfx_error_no_memory();
 	return NULL;
 }

@@ -30,6 +30,8 @@ static int compare_variables(const void *left, const void *right)
 	const char *a_place = a->die.addr;
 	const char *b_place = b->die.addr;
 
+	if (a->is_tls != b->is_tls)
+		return a->is_tls - b->is_tls;
 	if (a->addr != b->addr)
 		return a->addr < b->addr ? -1 : 1;
 	return (a_place > b_place) - (a_place < b_place);
@@ -48,8 +50,15 @@ static struct hfx_error *index_variables(struct debug_info *debug)
 	return NULL;
 }
 
-struct hfx_error *debug_variable_at(struct debug_info *debug, uint64_t addr,
-                                    const struct debug_variable **ret)
+static bool is_before(const struct debug_variable *variable, uint64_t addr,
+                      bool is_tls)
+{
+	return variable->is_tls != is_tls ? is_tls : variable->addr < addr;
+}
+
+struct hfx_error *debug_variable_find(struct debug_info *debug, uint64_t addr,
+                                      bool is_tls,
+                                      const struct debug_variable **ret)
 {
 	size_t low = 0;
 	size_t high;
@@ -59,15 +68,22 @@ struct hfx_error *debug_variable_at(struct debug_info *debug, uint64_t addr,
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (debug->variables[middle].addr < addr)
+		if (is_before(&debug->variables[middle], addr, is_tls))
 			low = middle + 1;
 		else
 			high = middle;
 	}
 	*ret = NULL;
-	if (low < debug->num_variables && debug->variables[low].addr == addr)
+	if (low < debug->num_variables && debug->variables[low].addr == addr &&
+	    debug->variables[low].is_tls == is_tls)
 		*ret = &debug->variables[low];
 	return NULL;
+}
+
+struct hfx_error *debug_variable_at(struct debug_info *debug, uint64_t addr,
+                                    const struct debug_variable **ret)
+{
+	return debug_variable_find(debug, addr, false, ret);
 }
 
 struct hfx_error *debug_variable_unit(struct debug_info *debug,

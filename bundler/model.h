@@ -217,6 +217,8 @@ struct function {
 	uint64_t difference_off;
 	/** In NEW, when selected: OLD's entry stays (call_check.h). */
 	bool keeps_entry;
+	/** In NEW: old calls must not reach it, for what they pass it. */
+	bool wants_own_entry;
 	/** In NEW: goes into the image. */
 	bool is_selected;
 };

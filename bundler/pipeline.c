@@ -216,6 +216,8 @@ static struct hfx_error *check(struct diff *diff, struct report *report)
 	                       &diff->warnings, report));
 	HFX_TRY(data_check_run(&diff->selection, &diff->accepted,
 	                       &diff->warnings));
+	HFX_TRY(tls_check_run(&diff->selection, &diff->accepted,
+	                      &diff->warnings));
 	return surplus_check_run(&diff->selection, &diff->warnings);
 }
 

@@ -147,6 +147,7 @@ static void print_storage(FILE *out, const struct debug_type_change *change)
 	static const char *const places[] = {
 		[DEBUG_STORAGE_STACK] = "its objects are only in the stack "
 					"frames of the patch's functions",
+		[DEBUG_STORAGE_UNKNOWN] = "where its objects live is not known",
 		[DEBUG_STORAGE_OTHERS] = "code outside the patch has objects "
 					 "of it",
 		[DEBUG_STORAGE_HEAP] = "objects of it may live on the heap",
@@ -176,8 +177,10 @@ static struct hfx_error *facts_of(const struct program *program,
 	if (*change->member)
 		fprintf(out, "%s; ", change->member);
 	print_users(out, program, inputs, change);
-	fputs("; ", out);
-	print_storage(out, change);
+	if (!change->is_harmless) {
+		fputs("; ", out);
+		print_storage(out, change);
+	}
 	if (!fclose(out))
 		return NULL;
 	free(*ret);
@@ -189,7 +192,7 @@ static enum report_type_verdict
 verdict_of(const struct selection *selection,
            const struct debug_type_change *change)
 {
-	if (change->storage == DEBUG_STORAGE_STACK)
+	if (change->is_harmless || change->storage == DEBUG_STORAGE_STACK)
 		return REPORT_TYPE_HARMLESS;
 	return acceptance_of_type(&selection->options->accept_type,
 	                          change->name)
@@ -253,6 +256,34 @@ static struct hfx_error *compare(struct selection *selection,
 		inputs->pairs, inputs->num_pairs, changes);
 }
 
+/**
+ * A call that is under way may have an object of a type on its stack, of the
+ * old layout, and pass it on. So functions that are passed one keep OLD's
+ * entry, as where a signature changed: old calls stay among old code.
+ */
+static struct hfx_error *keep_entries(struct selection *selection,
+                                      const struct inputs *inputs,
+                                      const struct debug_type_changes *changes)
+{
+	struct function *functions = selection->new_program->functions;
+	bool is_set = false;
+
+	for (size_t i = 0; i < changes->num_items; i++) {
+		const struct debug_type_change *change = &changes->items[i];
+
+		if (change->is_harmless ||
+		    change->storage != DEBUG_STORAGE_STACK)
+			continue;
+		for (size_t k = 0; k < change->num_passers; k++) {
+			uint32_t index = inputs->functions[change->passers[k]];
+
+			functions[index].wants_own_entry = true;
+			is_set = true;
+		}
+	}
+	return is_set ? selection_run(selection) : NULL;
+}
+
 struct hfx_error *type_check_run(struct selection *selection,
                                  struct acceptances *accepted,
                                  struct warnings *warnings,
@@ -266,6 +297,7 @@ struct hfx_error *type_check_run(struct selection *selection,
 		return NULL;
 	HFX_TRY(collect(selection, &inputs));
 	HFX_TRY(compare(selection, &inputs, &changes));
+	HFX_TRY(keep_entries(selection, &inputs, &changes));
 	for (size_t i = 0; i < changes.num_items; i++)
 		HFX_TRY(add_type(selection, &inputs, &changes.items[i],
 		                 report));

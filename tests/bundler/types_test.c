@@ -170,6 +170,15 @@ static void a_structure_that_only_casts_reach_is_refused(void **state)
 	                    "NOINLINE int work(int n)\n"
 	                    "{ static void *p; if (!p) p = calloc(9, 9);\n"
 	                    "  return use(p) + n; }\n" MAIN,
+	               "struct item", "use() may get it by a pointer to void");
+	expect_refused("-O2",
+	               HEAD "struct item { int a; V(, long b;) int c; };\n"
+	                    "NOINLINE int use(unsigned long p)\n"
+	                    "{ return ((struct item *)p)->c; }\n"
+	                    "NOINLINE int work(int n)\n"
+	                    "{ static unsigned long p;\n"
+	                    "  if (!p) p = (unsigned long)calloc(9, 9);\n"
+	                    "  return use(p) + n; }\n" MAIN,
 	               "struct item", "casts");
 }
 

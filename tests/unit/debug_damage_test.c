@@ -94,18 +94,18 @@ static void ask_pair(struct outcome *outcome, const struct build *sound,
                      uint64_t addr)
 {
 	struct debug_info *debug = outcome->build->debug;
-	char *old_type = NULL;
-	char *new_type = NULL;
+	const struct debug_variable_pair variables = {addr, addr, false};
+	char *types = NULL;
+	uint64_t alignment;
 	bool same;
 
 	is_answer(outcome,
 	          debug_info_same_call(debug, sound->debug, addr, addr, &same));
-	if (is_answer(outcome,
-	              debug_info_same_variable(debug, sound->debug, addr, addr,
-	                                       &same, &old_type, &new_type))) {
-		free(old_type);
-		free(new_type);
-	}
+	is_answer(outcome,
+	          debug_info_variable_alignment(debug, addr, &alignment));
+	if (is_answer(outcome, debug_info_variable_differs(debug, sound->debug,
+	                                                   &variables, &types)))
+		free(types);
 }
 
 /** Ask everything of @p build, and compare its types with @p sound's. */
