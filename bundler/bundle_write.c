@@ -98,24 +98,32 @@ static struct hfx_error *add_member(struct archive *archive, const char *name,
 	return NULL;
 }
 
-static struct hfx_error *add_members(struct archive *archive,
-                                     const struct manifest *manifest,
-                                     const struct buffer *images)
-{
-	HFX_CLEANUP(buffer_deinit) struct buffer text = {0};
+/** What an archive is made of, all borrowed. */
+struct parts {
+	const struct manifest *manifest;
+	const struct buffer *text;
+	const struct buffer *images;
+	/** `NULL` for none. */
+	const struct buffer *signature;
+};
 
-	HFX_TRY(manifest_format(manifest, &text));
+static struct hfx_error *add_members(struct archive *archive,
+                                     const struct parts *parts)
+{
+	const struct manifest *manifest = parts->manifest;
+
 	HFX_TRY(add_member(archive, BUNDLE_MANIFEST_MEMBER, manifest->created,
-	                   &text));
+	                   parts->text));
+	if (parts->signature)
+		HFX_TRY(add_member(archive, BUNDLE_SIGNATURE_MEMBER,
+		                   manifest->created, parts->signature));
 	for (size_t i = 0; i < manifest->num_modules; i++)
 		HFX_TRY(add_member(archive, manifest->modules[i].image_member,
-		                   manifest->created, &images[i]));
+		                   manifest->created, &parts->images[i]));
 	return NULL;
 }
 
-static struct hfx_error *write_tar(const struct manifest *manifest,
-                                   const struct buffer *images,
-                                   struct sink *sink)
+static struct hfx_error *write_tar(const struct parts *parts, struct sink *sink)
 {
 	HFX_CLEANUP(free_archive) struct archive *archive = NULL;
 
@@ -129,7 +137,7 @@ static struct hfx_error *write_tar(const struct manifest *manifest,
 	    archive_write_open(archive, sink, NULL, sink_write, NULL) !=
 	            ARCHIVE_OK)
 		return archive_failure(archive);
-	HFX_TRY(add_members(archive, manifest, images));
+	HFX_TRY(add_members(archive, parts));
 	if (archive_write_close(archive) != ARCHIVE_OK)
 		return archive_failure(archive);
 	return NULL;
@@ -167,14 +175,18 @@ static struct hfx_error *compress(const struct sink *tar, struct buffer *ret)
 	return NULL;
 }
 
-struct hfx_error *bundle_pack(const struct manifest *manifest,
-                              const struct buffer *images, struct buffer *ret)
+struct hfx_error *bundle_pack_text(const struct manifest *manifest,
+                                   const struct buffer *text,
+                                   const struct buffer *images,
+                                   const struct buffer *signature,
+                                   struct buffer *ret)
 {
+	struct parts parts = {manifest, text, images, signature};
 	HFX_CLEANUP(sink_deinit) struct sink tar = {0};
 	HFX_CLEANUP(buffer_deinit) struct buffer packed = {0};
 	struct bundle *bundle = NULL;
 
-	HFX_TRY(write_tar(manifest, images, &tar));
+	HFX_TRY(write_tar(&parts, &tar));
 	HFX_TRY(compress(&tar, &packed));
 	HFX_TRY(hfx_error_wrap(bundle_parse(packed.data, packed.size, &bundle),
 	                       "the bundle cannot be written"));
@@ -182,6 +194,15 @@ struct hfx_error *bundle_pack(const struct manifest *manifest,
 	*ret = packed;
 	packed = (struct buffer){0};
 	return NULL;
+}
+
+struct hfx_error *bundle_pack(const struct manifest *manifest,
+                              const struct buffer *images, struct buffer *ret)
+{
+	HFX_CLEANUP(buffer_deinit) struct buffer text = {0};
+
+	HFX_TRY(manifest_format(manifest, &text));
+	return bundle_pack_text(manifest, &text, images, NULL, ret);
 }
 
 struct hfx_error *bundle_write(const char *path,

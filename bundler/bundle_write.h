@@ -28,6 +28,17 @@ HFX_MUST_CHECK struct hfx_error *bundle_pack(const struct manifest *manifest,
                                              const struct buffer *images,
                                              struct buffer *ret);
 
+/**
+ * As bundle_pack(), with the text of the manifest as it stands, and behind it
+ * the text of its signature.
+ *
+ * @param[in] signature `NULL` for none.
+ */
+HFX_MUST_CHECK struct hfx_error *
+bundle_pack_text(const struct manifest *manifest, const struct buffer *text,
+                 const struct buffer *images, const struct buffer *signature,
+                 struct buffer *ret);
+
 /** bundle_pack(), then file_replace(); errors name the file. */
 HFX_MUST_CHECK struct hfx_error *bundle_write(const char *path,
                                               const struct manifest *manifest,

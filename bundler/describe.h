@@ -30,4 +30,7 @@ HFX_MUST_CHECK struct hfx_error *
 describe_manifest(const struct selection *selection,
                   const struct report *report, struct manifest **ret);
 
+/** The time that SOURCE_DATE_EPOCH gives; 0 when it is not set. */
+HFX_MUST_CHECK struct hfx_error *describe_source_date(uint64_t *ret);
+
 #endif /* HFX_BUNDLER_DESCRIBE_H */

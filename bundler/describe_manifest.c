@@ -314,7 +314,7 @@ static char *name_from_path(const char *path)
 	return strndup(name, length);
 }
 
-static struct hfx_error *source_date(uint64_t *ret)
+struct hfx_error *describe_source_date(uint64_t *ret)
 {
 	const char *text = getenv("SOURCE_DATE_EPOCH");
 	char *end;
@@ -356,7 +356,7 @@ struct hfx_error *describe_manifest(const struct selection *selection,
 	    !manifest->generator || !manifest->modules)
 		err = hfx_error_no_memory();
 	if (!err)
-		err = source_date(&manifest->created);
+		err = describe_source_date(&manifest->created);
 	if (!err && !manifest_name_is_valid(manifest->name))
 		err = hfx_error_create(
 			HFX_ERROR_INVALID_ARGUMENT,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* hfx-bundle: the command line. Only this file prints and exits. */
+/* hfx-bundle: the command line. Only main*.c print and exit. */
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,15 +10,9 @@
 #include "array.h"
 #include "bundle.h"
 #include "cleanup.h"
+#include "main.h"
 #include "manifest_show.h"
 #include "pipeline.h"
-
-enum exit_code {
-	EXIT_DONE = 0,
-	EXIT_REFUSED = 1,
-	EXIT_BAD_INPUT = 2,
-	EXIT_NOTHING = 3,
-};
 
 enum {
 	OPTION_ACCEPT_DATA = 256,
@@ -33,14 +27,19 @@ enum {
 	OPTION_OLD_DEBUG,
 	OPTION_OLD_IS_NEWER,
 	OPTION_ONLY,
+	OPTION_PASSWORD_FILE,
+	OPTION_SIGN_KEY,
 	OPTION_SKIP,
+	OPTION_TRUST,
 	OPTION_VERSION,
 };
 
 static const char usage_text[] =
 	"Usage: hfx-bundle diff OLD NEW [-o FIX.hfx] [OPTION...]\n"
-	"       hfx-bundle show FIX.hfx [--json]\n"
-	"       hfx-bundle verify FIX.hfx OLD\n"
+	"       hfx-bundle show FIX.hfx [--json] [--trust DIR|KEY]\n"
+	"       hfx-bundle verify FIX.hfx OLD [--trust DIR|KEY]\n"
+	"       hfx-bundle keygen NAME [OPTION...]\n"
+	"       hfx-bundle sign FIX.hfx --sign-key KEY [OPTION...]\n"
 	"       hfx-bundle --help | --version\n";
 
 static const char diff_help_text[] =
@@ -65,6 +64,9 @@ static const char diff_help_text[] =
 	"      --name NAME         name of the patch (default: from FILE)\n"
 	"      --version TEXT      version of the patch\n"
 	"      --description TEXT  what it is for\n"
+	"      --sign-key KEY      sign the bundle with this secret key\n"
+	"      --password-file FILE  where the password of KEY is (default:\n"
+	"                          ask for it)\n"
 	"      --html FILE         write the report as HTML, with the code\n"
 	"      --json              print the report as JSON\n"
 	"      --color WHEN        auto, always or never (default: auto)\n"
@@ -83,9 +85,11 @@ struct diff_command {
 	enum report_detail detail;
 	enum when color;
 	bool json;
+	const char *sign_key_path;
+	const char *password_path;
 };
 
-HFX_PRINTF(1, 2) static int usage_error(const char *format, ...)
+int usage_error(const char *format, ...)
 {
 	va_list args;
 
@@ -97,15 +101,14 @@ HFX_PRINTF(1, 2) static int usage_error(const char *format, ...)
 	return EXIT_BAD_INPUT;
 }
 
-static int fail(struct hfx_error *err)
+int fail(struct hfx_error *err)
 {
 	fprintf(stderr, "hfx-bundle: %s\n", hfx_error_message(err));
 	hfx_error_destroy(err);
 	return EXIT_BAD_INPUT;
 }
 
-/* What was printed must have arrived: a full disk is a failure. */
-static int finish_output(int code)
+int finish_output(int code)
 {
 	if (!ferror(stdout) && !fflush(stdout))
 		return code;
@@ -149,7 +152,9 @@ static const struct option diff_long_options[] = {
 	{"old-is-newer", no_argument, NULL, OPTION_OLD_IS_NEWER},
 	{"only", required_argument, NULL, OPTION_ONLY},
 	{"output", required_argument, NULL, 'o'},
+	{"password-file", required_argument, NULL, OPTION_PASSWORD_FILE},
 	{"quiet", no_argument, NULL, 'q'},
+	{"sign-key", required_argument, NULL, OPTION_SIGN_KEY},
 	{"skip", required_argument, NULL, OPTION_SKIP},
 	{"verbose", no_argument, NULL, 'v'},
 	{"version", required_argument, NULL, OPTION_VERSION},
@@ -214,6 +219,12 @@ static int take_option(struct diff_command *command, int option)
 		return EXIT_DONE;
 	case OPTION_ONLY:
 		return add_pattern(&options->only, optarg);
+	case OPTION_PASSWORD_FILE:
+		command->password_path = optarg;
+		return EXIT_DONE;
+	case OPTION_SIGN_KEY:
+		command->sign_key_path = optarg;
+		return EXIT_DONE;
 	case OPTION_SKIP:
 		return add_pattern(&options->skip, optarg);
 	case OPTION_VERSION:
@@ -253,15 +264,35 @@ static int exit_code_of(enum diff_outcome outcome)
 	}
 }
 
-static int run_diff(const struct diff_command *command)
+static int run_diff(const struct diff_command *command,
+                    const struct diff_options *options)
 {
 	struct report report = {0};
 	enum diff_outcome outcome;
-	struct hfx_error *err = diff_run(&command->options, &report, &outcome);
+	struct hfx_error *err = diff_run(options, &report, &outcome);
 	int code = err ? fail(err) : print_report(command, &report);
 
 	report_deinit(&report);
 	return finish_output(code == EXIT_DONE ? exit_code_of(outcome) : code);
+}
+
+/* The key first: its password is asked for before the work, not after it. */
+static int run_signed_diff(const struct diff_command *command)
+{
+	struct password_source source = password_from(command->password_path);
+	HFX_CLEANUP(secret_key_deinit) struct secret_key key = {0};
+	struct diff_options options = command->options;
+	struct hfx_error *err;
+
+	if (!command->sign_key_path)
+		return run_diff(command, &options);
+	if (!options.output_path)
+		return usage_error("--sign-key needs -o, a bundle to sign");
+	err = secret_key_read(command->sign_key_path, &source, &key);
+	if (err)
+		return fail(err);
+	options.sign_key = &key;
+	return run_diff(command, &options);
 }
 
 static int command_diff(int argc, char **argv)
@@ -285,7 +316,7 @@ static int command_diff(int argc, char **argv)
 		command.options.old_path = argv[optind];
 		command.options.new_path = argv[optind + 1];
 		command.options.show_progress = command.detail != REPORT_QUIET;
-		code = run_diff(&command);
+		code = run_signed_diff(&command);
 	}
 out:
 	free(command.options.only.items);
@@ -295,37 +326,101 @@ out:
 	return code;
 }
 
-static int command_show(int argc, char **argv)
+/* What show and verify are asked for. */
+struct read_command {
+	bool json;
+	bool help;
+	/** Keys that must have signed the bundle, or `NULL`. */
+	const char *trust;
+};
+
+static int parse_read_options(int argc, char **argv,
+                              struct read_command *command)
 {
 	static const struct option options[] = {
 		{"help", no_argument, NULL, 'h'},
 		{"json", no_argument, NULL, OPTION_JSON},
+		{"trust", required_argument, NULL, OPTION_TRUST},
 		{0},
 	};
-	struct bundle *bundle = NULL;
-	bool json = false;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(usage_text, stdout);
-			return finish_output(EXIT_DONE);
-		}
-		if (option != OPTION_JSON) {
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)
+		switch (option) {
+		case 'h':
+			command->help = true;
+			return EXIT_DONE;
+		case OPTION_JSON:
+			command->json = true;
+			break;
+		case OPTION_TRUST:
+			command->trust = optarg;
+			break;
+		default:
 			fputs(usage_text, stderr);
 			return EXIT_BAD_INPUT;
 		}
-		json = true;
+	return EXIT_DONE;
+}
+
+/* Keys are looked at only on demand: those of this machine are for hfx. */
+static struct hfx_error *read_bundle(const char *path,
+                                     const struct read_command *command,
+                                     struct bundle **ret)
+{
+	HFX_CLEANUP(trust_cleanup) struct trust *trust = NULL;
+
+	if (command->trust)
+		HFX_TRY(trust_load(command->trust, &trust));
+	return bundle_read_trusted(path, trust, ret);
+}
+
+static int exit_code_of_error(const struct hfx_error *err)
+{
+	switch (hfx_error_code(err)) {
+	case HFX_ERROR_NONE:
+		return EXIT_DONE;
+	case HFX_ERROR_BUILD_MISMATCH:
+	case HFX_ERROR_CODE_MISMATCH:
+	case HFX_ERROR_UNTRUSTED:
+	case HFX_ERROR_WITHDRAWN:
+		return EXIT_REFUSED;
+	default:
+		return EXIT_BAD_INPUT;
+	}
+}
+
+/* Print the error, if there is one. */
+static int finish(struct hfx_error *err)
+{
+	int code = exit_code_of_error(err);
+
+	if (err)
+		fail(err);
+	return finish_output(code);
+}
+
+static int command_show(int argc, char **argv)
+{
+	struct read_command command = {0};
+	struct bundle *bundle = NULL;
+	int code = parse_read_options(argc, argv, &command);
+
+	if (code != EXIT_DONE)
+		return code;
+	if (command.help) {
+		fputs(usage_text, stdout);
+		return finish_output(EXIT_DONE);
 	}
 	if (argc - optind != 1)
 		return usage_error("show takes one file, a bundle");
-	struct hfx_error *err = bundle_read(argv[optind], &bundle);
-	if (!err && json)
+	struct hfx_error *err = read_bundle(argv[optind], &command, &bundle);
+	if (!err && command.json)
 		err = manifest_show_json(stdout, bundle);
 	else if (!err)
-		manifest_show(stdout, bundle->manifest, &bundle->id);
+		manifest_show(stdout, bundle);
 	bundle_destroy(bundle);
-	return finish_output(err ? fail(err) : EXIT_DONE);
+	return finish(err);
 }
 
 /* The module of the bundle that was made for this file, else the first. */
@@ -351,38 +446,45 @@ static struct hfx_error *verify_module(const struct bundle *bundle,
 	return first;
 }
 
-static int command_verify(int argc, char **argv)
+static struct hfx_error *verify(const char *path, const char *old_path,
+                                const struct read_command *command)
 {
 	struct bundle *bundle = NULL;
+	struct hfx_error *err;
 
-	if (argc == 2 &&
-	    (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
+	HFX_TRY(read_bundle(path, command, &bundle));
+	err = verify_module(bundle, old_path);
+	if (!err) {
+		printf("%s fits %s; signed by ", path, old_path);
+		manifest_show_signer(stdout, bundle);
+		putchar('\n');
+	}
+	bundle_destroy(bundle);
+	return err;
+}
+
+static int command_verify(int argc, char **argv)
+{
+	struct read_command command = {0};
+	int code = parse_read_options(argc, argv, &command);
+
+	if (code != EXIT_DONE)
+		return code;
+	if (command.help) {
 		fputs(usage_text, stdout);
 		return finish_output(EXIT_DONE);
 	}
-	if (argc != 3)
+	if (argc - optind != 2 || command.json)
 		return usage_error("verify takes two files, a bundle and OLD");
-	struct hfx_error *err = bundle_read(argv[1], &bundle);
-	if (err)
-		return fail(err);
-	err = verify_module(bundle, argv[2]);
-	bundle_destroy(bundle);
-	enum hfx_error_code code = hfx_error_code(err);
-	if (!err)
-		printf("%s fits %s\n", argv[1], argv[2]);
-	else
-		fail(err);
-	if (code == HFX_ERROR_BUILD_MISMATCH || code == HFX_ERROR_CODE_MISMATCH)
-		return finish_output(EXIT_REFUSED);
-	return finish_output(err ? EXIT_BAD_INPUT : EXIT_DONE);
+	return finish(verify(argv[optind], argv[optind + 1], &command));
 }
 
 static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{"diff", command_diff},
-	{"show", command_show},
+	{"diff", command_diff},     {"keygen", command_keygen},
+	{"show", command_show},     {"sign", command_sign},
 	{"verify", command_verify},
 };
 

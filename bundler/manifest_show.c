@@ -8,6 +8,7 @@
 
 #include "cleanup.h"
 #include "manifest_show.h"
+#include "utc_day.h"
 
 static void show_digest(FILE *out, const char *label,
                         const struct digest *digest)
@@ -168,18 +169,55 @@ static void show_totals(FILE *out, const struct manifest *manifest)
 	fprintf(out, "%" PRIu64 " bytes of code and data\n", size);
 }
 
-void manifest_show(FILE *out, const struct manifest *manifest,
-                   const struct digest *id)
+void manifest_show_signer(FILE *out, const struct bundle *bundle)
 {
+	const struct signer *signer = &bundle->signer;
+
+	if (!bundle->signature) {
+		fputs("nobody", out);
+		return;
+	}
+	if (*signer->name)
+		fprintf(out, "%s, ", signer->name);
+	fprintf(out, "key %s", signer->key_id.text);
+	if (signer->timestamp)
+		fprintf(out, ", %s", utc_day_format(signer->timestamp).text);
+	if (!*signer->name)
+		fputs(" (not checked: give --trust)", out);
+}
+
+void manifest_show(FILE *out, const struct bundle *bundle)
+{
+	const struct manifest *manifest = bundle->manifest;
+
 	fprintf(out, "patch %s\n", manifest->name);
 	show_text(out, "version", manifest->version);
 	show_text(out, "description", manifest->description);
-	show_digest(out, "id", id);
+	show_digest(out, "id", &bundle->id);
+	fprintf(out, "  %-13s ", "signed by");
+	manifest_show_signer(out, bundle);
+	fputc('\n', out);
 	show_created(out, manifest->created);
 	show_text(out, "generator", manifest->generator);
 	for (size_t i = 0; i < manifest->num_modules; i++)
 		show_module(out, &manifest->modules[i]);
 	show_totals(out, manifest);
+}
+
+static json_t *signature_json(const struct bundle *bundle)
+{
+	const struct signer *signer = &bundle->signer;
+
+	if (!bundle->signature)
+		return json_null();
+	return json_pack(
+		"{s:s, s:o, s:s, s:o}", "key_id", signer->key_id.text,
+		"trusted_as",
+		*signer->name ? json_string(signer->name) : json_null(),
+		"trusted_comment", bundle->signature->trusted_comment,
+		"timestamp",
+		signer->timestamp ? json_integer((json_int_t)signer->timestamp)
+				  : json_null());
 }
 
 static void put_json(json_t **json)
@@ -197,7 +235,8 @@ struct hfx_error *manifest_show_json(FILE *out, const struct bundle *bundle)
 	manifest = json_loadb((const char *)bundle->manifest_text.data,
 	                      bundle->manifest_text.size, 0, NULL);
 	/* bundle_parse() has read this text already: only memory can lack. */
-	object = json_pack("{s:s, s:o}", "id", id, "manifest", manifest);
+	object = json_pack("{s:s, s:o, s:o}", "id", id, "signature",
+	                   signature_json(bundle), "manifest", manifest);
 	if (!object)
 		return hfx_error_no_memory();
 	if (json_dumpf(object, out, JSON_INDENT(2)) < 0 ||

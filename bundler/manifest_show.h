@@ -14,13 +14,18 @@
 #include "error.h"
 #include "manifest.h"
 
-/** Print a manifest for people. Whether @p out took it is for the caller. */
-void manifest_show(FILE *out, const struct manifest *manifest,
-                   const struct digest *id);
+/** Print a bundle for people. Whether @p out took it is for the caller. */
+void manifest_show(FILE *out, const struct bundle *bundle);
 
 /**
- * Print a JSON object with two members: `id`, the identity of the patch, and
- * `manifest`, the manifest as it is in the bundle.
+ * Print who has signed a bundle: a line without its end. Unless the signer has
+ * a name, nobody has checked that.
+ */
+void manifest_show_signer(FILE *out, const struct bundle *bundle);
+
+/**
+ * Print a JSON object with three members: `id`, the identity of the patch,
+ * `signature`, and `manifest`, the manifest as it is in the bundle.
  */
 HFX_MUST_CHECK struct hfx_error *
 manifest_show_json(FILE *out, const struct bundle *bundle);

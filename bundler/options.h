@@ -17,6 +17,8 @@ struct patterns {
 	size_t cap_items;
 };
 
+struct secret_key;
+
 struct diff_options {
 	const char *old_path;
 	const char *new_path;
@@ -25,6 +27,8 @@ struct diff_options {
 	const char *new_debug_path;
 	/** Bundle to write, or `NULL` to report only. */
 	const char *output_path;
+	/** Key to sign the bundle with, or `NULL`. */
+	const struct secret_key *sign_key;
 	/** Report to write as HTML, or `NULL`. */
 	const char *html_path;
 	/** `NULL`: from the output's file name. */

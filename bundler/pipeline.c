@@ -34,6 +34,7 @@
 #include "progress.h"
 #include "scan.h"
 #include "selection.h"
+#include "sign.h"
 #include "type_check.h"
 #include "unwind_table.h"
 
@@ -280,8 +281,8 @@ static struct hfx_error *write_bundle(struct diff *diff, struct report *report)
 	if (!err)
 		err = bundle_seal(manifest, &image);
 	if (!err)
-		err = bundle_write(diff->options->output_path, manifest,
-		                   &image);
+		err = bundle_write_signed(diff->options->output_path, manifest,
+		                          &image, diff->options->sign_key);
 	manifest_destroy(manifest);
 	buffer_deinit(&image);
 	if (err)

@@ -10,6 +10,7 @@
 #include <archive_entry.h>
 
 #include "bundle.h"
+#include "bundle_unpack.h"
 #include "cleanup.h"
 #include "cursor.h"
 
@@ -18,148 +19,17 @@
  * filter alone, to the end of the file, and one through the tar reader. The tar
  * reader by itself would stop at the archive's end and leave what is behind it
  * unseen, checksum included.
+ *
+ * The first pass stops behind the manifest and its signature until these are
+ * judged: what is not to be trusted is not unpacked, and the manifest not
+ * parsed.
  */
 
 #define TAR_BLOCK 512u
 /** Two blocks of zeros end an archive. */
 #define TAR_END_SIZE (2 * TAR_BLOCK)
 
-#define ZSTD_FRAME_MAGIC 0xfd2fb528u
-/* Bits of the frame header descriptor (RFC 8878, 3.1.1.1.1). */
-#define ZSTD_SINGLE_SEGMENT 0x20u
-#define ZSTD_FIXED_BITS     0x1fu
-#define ZSTD_HAS_CHECKSUM   0x04u
-#define ZSTD_CHECKSUM_SIZE  4u
-
-enum zstd_block {
-	ZSTD_BLOCK_RAW = 0,
-	ZSTD_BLOCK_RLE = 1,
-	ZSTD_BLOCK_COMPRESSED = 2,
-};
-
 #define bad_bundle(...) hfx_error_create(HFX_ERROR_BAD_BUNDLE, __VA_ARGS__)
-
-static struct hfx_error *archive_failure(struct archive *archive)
-{
-	const char *text = archive_error_string(archive);
-
-	if (archive_errno(archive) == ENOMEM)
-		return hfx_error_no_memory();
-	return bad_bundle("truncated or damaged (%s)", text ? text : "unknown");
-}
-
-static void free_archive(struct archive **archive)
-{
-	if (*archive)
-		archive_read_free(*archive);
-}
-
-static uint64_t frame_content_size(struct cursor *cursor,
-                                   unsigned int descriptor)
-{
-	switch (descriptor >> 6) {
-	case 0:
-		return descriptor & ZSTD_SINGLE_SEGMENT ? cursor_u8(cursor) : 0;
-	case 1:
-		return cursor_u16(cursor) + 256u;
-	case 2:
-		return cursor_u32(cursor);
-	default:
-		return cursor_u64(cursor);
-	}
-}
-
-/* Walk over blocks up to the last one (RFC 8878, 3.1.1.2). */
-static bool skip_blocks(struct cursor *cursor)
-{
-	for (;;) {
-		uint32_t header = cursor_u16(cursor);
-
-		header |= (uint32_t)cursor_u8(cursor) << 16;
-		switch (header >> 1 & 3) {
-		case ZSTD_BLOCK_RAW:
-		case ZSTD_BLOCK_COMPRESSED:
-			cursor_bytes(cursor, header >> 3);
-			break;
-		case ZSTD_BLOCK_RLE:
-			cursor_u8(cursor);
-			break;
-		default:
-			return false;
-		}
-		if (cursor->failed)
-			return false;
-		if (header & 1)
-			return true;
-	}
-}
-
-/*
- * Check that the file is one zstd frame with size and checksum, and nothing
- * more: the library would also take further frames, skippable ones, and frames
- * without a checksum.
- */
-static struct hfx_error *check_frame(const void *data, size_t size,
-                                     uint64_t *content_size_ret)
-{
-	struct cursor cursor = cursor_init(data, size);
-	unsigned int descriptor;
-
-	if (cursor_u32(&cursor) != ZSTD_FRAME_MAGIC)
-		return bad_bundle("not an hfx bundle");
-	descriptor = cursor_u8(&cursor);
-	if ((descriptor & ZSTD_FIXED_BITS) != ZSTD_HAS_CHECKSUM)
-		return bad_bundle("damaged, or not written by hfx: the "
-		                  "compressed data has no checksum");
-	if (!(descriptor & ZSTD_SINGLE_SEGMENT))
-		cursor_u8(&cursor);
-	*content_size_ret = frame_content_size(&cursor, descriptor);
-	if (!skip_blocks(&cursor) || !cursor_bytes(&cursor, ZSTD_CHECKSUM_SIZE))
-		return bad_bundle("truncated or damaged");
-	if (cursor_left(&cursor))
-		return bad_bundle("%zu bytes behind the archive's end",
-		                  cursor_left(&cursor));
-	return NULL;
-}
-
-static struct hfx_error *check_limits(size_t packed_size,
-                                      uint64_t unpacked_size)
-{
-	if (packed_size > BUNDLE_MAX_PACKED)
-		return bad_bundle("larger than %u bytes", BUNDLE_MAX_PACKED);
-	if (unpacked_size > BUNDLE_MAX_UNPACKED)
-		return bad_bundle("unpacks to %llu bytes, which is more than "
-		                  "%u",
-		                  (unsigned long long)unpacked_size,
-		                  BUNDLE_MAX_UNPACKED);
-	if (unpacked_size >
-	    (uint64_t)packed_size * BUNDLE_MAX_RATIO + (1u << 20))
-		return bad_bundle("unpacks to %llu bytes, which is more than "
-		                  "%d times its size",
-		                  (unsigned long long)unpacked_size,
-		                  BUNDLE_MAX_RATIO);
-	return NULL;
-}
-
-static struct hfx_error *open_packed(const void *data, size_t size,
-                                     struct archive **ret)
-{
-	struct archive *archive = archive_read_new();
-	struct archive_entry *entry;
-
-	if (!archive)
-		return hfx_error_no_memory();
-	*ret = archive;
-	if (archive_read_support_filter_zstd(archive) != ARCHIVE_OK ||
-	    archive_read_support_format_raw(archive) != ARCHIVE_OK ||
-	    archive_read_open_memory(archive, data, size) != ARCHIVE_OK ||
-	    archive_read_next_header(archive, &entry) != ARCHIVE_OK)
-		return archive_failure(archive);
-	/* zstd and the memory below it: not zstd in zstd. */
-	if (archive_filter_count(archive) != 2)
-		return bad_bundle("compressed more than once");
-	return NULL;
-}
 
 /* Read exactly @p size bytes, and see the end behind them. */
 static struct hfx_error *read_exactly(struct archive *archive, uint64_t size,
@@ -174,28 +44,16 @@ static struct hfx_error *read_exactly(struct archive *archive, uint64_t size,
 		return hfx_error_no_memory();
 	got = archive_read_data(archive, buffer.data, size);
 	if (got < 0)
-		return archive_failure(archive);
+		return archive_read_error(archive);
 	if ((uint64_t)got != size)
 		return bad_bundle("truncated");
 	got = archive_read_data(archive, &more, 1);
 	if (got < 0)
-		return archive_failure(archive);
+		return archive_read_error(archive);
 	if (got)
 		return bad_bundle("more data than its header says");
 	*ret = (struct buffer){HFX_TAKE(buffer.data), size};
 	return NULL;
-}
-
-static struct hfx_error *unpack(const void *data, size_t size,
-                                struct buffer *ret)
-{
-	HFX_CLEANUP(free_archive) struct archive *archive = NULL;
-	uint64_t content_size = 0;
-
-	HFX_TRY(check_frame(data, size, &content_size));
-	HFX_TRY(check_limits(size, content_size));
-	HFX_TRY(open_packed(data, size, &archive));
-	return read_exactly(archive, content_size, ret);
 }
 
 /** The unpacked archive, and how far it was read. */
@@ -296,6 +154,94 @@ static bool is_canonical(const struct members *members, const char *name,
 	              sizeof(header)) == 0;
 }
 
+/** An octal number that fills the field but for a blank, or UINT64_MAX. */
+static uint64_t field_number(const char *field, size_t size)
+{
+	uint64_t number = 0;
+
+	for (size_t i = 0; i < size - 1; i++) {
+		if (field[i] < '0' || field[i] > '7')
+			return UINT64_MAX;
+		number = number << 3 | (uint64_t)(field[i] - '0');
+	}
+	return field[size - 1] == ' ' ? number : UINT64_MAX;
+}
+
+/** Whether the header of member @p name is at @p off, as hfx writes it. */
+static bool has_member(const struct unpacking *unpacking, size_t off,
+                       const char *name, uint64_t *size_ret)
+{
+	struct ustar_header found, wanted;
+	uint64_t size, mtime;
+
+	memcpy(&found, unpacking->tar.data + off, sizeof(found));
+	size = field_number(found.size, sizeof(found.size));
+	mtime = field_number(found.mtime, sizeof(found.mtime));
+	if (size == UINT64_MAX || mtime == UINT64_MAX)
+		return false;
+	wanted = canonical_header(name, size, mtime);
+	if (memcmp(&found, &wanted, sizeof(found)))
+		return false;
+	*size_ret = size;
+	return true;
+}
+
+/** Unpack the data of the member whose header ends at @p off. */
+static struct hfx_error *unpack_member(struct unpacking *unpacking, size_t off,
+                                       const char *name, uint64_t size,
+                                       uint64_t max_size)
+{
+	if (size > max_size)
+		return bad_bundle("%s is larger than %llu bytes", name,
+		                  (unsigned long long)max_size);
+	return unpack_upto(unpacking, off + size + -size % TAR_BLOCK);
+}
+
+/** Find the signature behind the manifest, if there is one. */
+static struct hfx_error *unpack_signature(struct unpacking *unpacking,
+                                          size_t off, struct bundle *bundle)
+{
+	struct minisign_signature signature;
+	uint64_t size;
+
+	HFX_TRY(unpack_upto(unpacking, off + TAR_BLOCK));
+	if (!has_member(unpacking, off, BUNDLE_SIGNATURE_MEMBER, &size))
+		return NULL;
+	off += TAR_BLOCK;
+	HFX_TRY(unpack_member(unpacking, off, BUNDLE_SIGNATURE_MEMBER, size,
+	                      MINISIGN_MAX_FILE));
+	HFX_TRY(minisign_signature_parse(unpacking->tar.data + off, size,
+	                                 &signature));
+	bundle->signature = malloc(sizeof(signature));
+	if (!bundle->signature)
+		return hfx_error_no_memory();
+	*bundle->signature = signature;
+	return NULL;
+}
+
+/** Unpack the manifest and its signature, and ask whether to go on. */
+static struct hfx_error *judge(struct unpacking *unpacking,
+                               const struct trust *trust, struct bundle *bundle)
+{
+	size_t off = TAR_BLOCK;
+	uint64_t size;
+	const uint8_t *text;
+
+	HFX_TRY(unpack_upto(unpacking, off));
+	if (!has_member(unpacking, 0, BUNDLE_MANIFEST_MEMBER, &size))
+		return bad_bundle("%s is not its first member, or has a header "
+		                  "that hfx does not write",
+		                  BUNDLE_MANIFEST_MEMBER);
+	HFX_TRY(unpack_member(unpacking, off, BUNDLE_MANIFEST_MEMBER, size,
+	                      MANIFEST_MAX_SIZE));
+	text = unpacking->tar.data + off;
+	bundle->id = digest_of(text, size);
+	HFX_TRY(unpack_signature(unpacking, off + size + -size % TAR_BLOCK,
+	                         bundle));
+	return trust_check(trust, &bundle->id, text, size, bundle->signature,
+	                   &bundle->signer);
+}
+
 static struct hfx_error *next_entry(struct members *members, const char *name,
                                     struct archive_entry **ret)
 {
@@ -305,7 +251,7 @@ static struct hfx_error *next_entry(struct members *members, const char *name,
 	if (status == ARCHIVE_EOF)
 		return bad_bundle("%s is missing", name);
 	if (status != ARCHIVE_OK)
-		return archive_failure(members->archive);
+		return archive_read_error(members->archive);
 	found = archive_entry_pathname(*ret);
 	if (!found || strcmp(found, name) != 0)
 		return bad_bundle("a member other than %s where that belongs",
@@ -350,12 +296,25 @@ static struct hfx_error *read_manifest(struct members *members,
 
 	HFX_TRY(next_member(members, BUNDLE_MANIFEST_MEMBER, MANIFEST_MAX_SIZE,
 	                    &mtime, text));
-	bundle->id = digest_of(text->data, text->size);
 	HFX_TRY(manifest_parse(text->data, text->size, &bundle->manifest));
 	members->created = bundle->manifest->created;
 	if (mtime != members->created)
 		return bad_bundle("%s: modification time is not \"created\"",
 		                  BUNDLE_MANIFEST_MEMBER);
+	return NULL;
+}
+
+/** What judge() has seen, once more, to stay in step. */
+static struct hfx_error *read_signature(struct members *members,
+                                        struct bundle *bundle)
+{
+	uint64_t mtime;
+
+	HFX_TRY(next_member(members, BUNDLE_SIGNATURE_MEMBER, MINISIGN_MAX_FILE,
+	                    &mtime, &bundle->signature_text));
+	if (mtime != members->created)
+		return bad_bundle("%s: modification time is not \"created\"",
+		                  BUNDLE_SIGNATURE_MEMBER);
 	return NULL;
 }
 
@@ -394,7 +353,7 @@ static struct hfx_error *check_end(struct members *members)
 	if (status == ARCHIVE_OK)
 		return bad_bundle("a member that the manifest does not name");
 	if (status != ARCHIVE_EOF)
-		return archive_failure(members->archive);
+		return archive_read_error(members->archive);
 	if (tar->size - members->off != TAR_END_SIZE ||
 	    !is_zero(tar->data + members->off, TAR_END_SIZE))
 		return bad_bundle("data behind the archive's end");
@@ -410,8 +369,10 @@ static struct hfx_error *read_members(struct members *members,
 	if (archive_read_support_format_tar(members->archive) != ARCHIVE_OK ||
 	    archive_read_open_memory(members->archive, tar->data, tar->size) !=
 	            ARCHIVE_OK)
-		return archive_failure(members->archive);
+		return archive_read_error(members->archive);
 	HFX_TRY(read_manifest(members, bundle));
+	if (bundle->signature)
+		HFX_TRY(read_signature(members, bundle));
 	manifest = bundle->manifest;
 	bundle->images = calloc(manifest->num_modules, sizeof(struct buffer));
 	if (!bundle->images)
@@ -423,13 +384,15 @@ static struct hfx_error *read_members(struct members *members,
 }
 
 static struct hfx_error *parse(const void *data, size_t size,
-                               struct bundle *bundle)
+                               const struct trust *trust, struct bundle *bundle)
 {
-	HFX_CLEANUP(buffer_deinit) struct buffer tar = {0};
-	HFX_CLEANUP(free_archive) struct archive *archive = NULL;
-	struct members members = {.tar = &tar};
+	HFX_CLEANUP(unpack_deinit) struct unpacking unpacking = {0};
+	HFX_CLEANUP(archive_read_cleanup) struct archive *archive = NULL;
+	struct members members = {.tar = &unpacking.tar};
 
-	HFX_TRY(unpack(data, size, &tar));
+	HFX_TRY(unpack_begin(data, size, &unpacking));
+	HFX_TRY(judge(&unpacking, trust, bundle));
+	HFX_TRY(unpack_rest(&unpacking));
 	archive = archive_read_new();
 	if (!archive)
 		return hfx_error_no_memory();
@@ -437,15 +400,16 @@ static struct hfx_error *parse(const void *data, size_t size,
 	return read_members(&members, bundle);
 }
 
-struct hfx_error *bundle_parse(const void *data, size_t size,
-                               struct bundle **ret)
+struct hfx_error *bundle_parse_trusted(const void *data, size_t size,
+                                       const struct trust *trust,
+                                       struct bundle **ret)
 {
 	struct bundle *bundle = calloc(1, sizeof(*bundle));
 	struct hfx_error *err;
 
 	if (!bundle)
 		return hfx_error_no_memory();
-	err = parse(data, size, bundle);
+	err = parse(data, size, trust, bundle);
 	if (err) {
 		bundle_destroy(bundle);
 		return err;
@@ -454,16 +418,30 @@ struct hfx_error *bundle_parse(const void *data, size_t size,
 	return NULL;
 }
 
-struct hfx_error *bundle_read(const char *path, struct bundle **ret)
+struct hfx_error *bundle_parse(const void *data, size_t size,
+                               struct bundle **ret)
+{
+	return bundle_parse_trusted(data, size, NULL, ret);
+}
+
+struct hfx_error *bundle_read_trusted(const char *path,
+                                      const struct trust *trust,
+                                      struct bundle **ret)
 {
 	HFX_CLEANUP(hfx_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return hfx_error_os(errno, "cannot open %s", path);
-	return hfx_error_wrap(bundle_read_fd(fd, ret), "%s", path);
+	return hfx_error_wrap(bundle_read_fd(fd, trust, ret), "%s", path);
 }
 
-struct hfx_error *bundle_read_fd(int fd, struct bundle **ret)
+struct hfx_error *bundle_read(const char *path, struct bundle **ret)
+{
+	return bundle_read_trusted(path, NULL, ret);
+}
+
+struct hfx_error *bundle_read_fd(int fd, const struct trust *trust,
+                                 struct bundle **ret)
 {
 	HFX_CLEANUP(buffer_deinit) struct buffer file = {0};
 	struct hfx_error *err = file_read_fd(fd, BUNDLE_MAX_PACKED, &file);
@@ -473,7 +451,7 @@ struct hfx_error *bundle_read_fd(int fd, struct bundle **ret)
 		return bad_bundle("larger than %u bytes", BUNDLE_MAX_PACKED);
 	}
 	HFX_TRY(err);
-	return bundle_parse(file.data, file.size, ret);
+	return bundle_parse_trusted(file.data, file.size, trust, ret);
 }
 
 void bundle_destroy(struct bundle *bundle)
@@ -485,6 +463,8 @@ void bundle_destroy(struct bundle *bundle)
 			buffer_deinit(&bundle->images[i]);
 	free(bundle->images);
 	buffer_deinit(&bundle->manifest_text);
+	buffer_deinit(&bundle->signature_text);
+	free(bundle->signature);
 	manifest_destroy(bundle->manifest);
 	free(bundle);
 }

@@ -139,15 +139,17 @@ static struct hfx_error *read_and_apply(const char *path, int fd,
                                         const struct hfx_apply_opts *opts,
                                         struct hfx_patch_id *id_ret)
 {
+	HFX_CLEANUP(trust_cleanup) struct trust *trust = NULL;
 	struct hfx_apply_opts known;
 	struct bundle *bundle;
 	struct hfx_error *err;
 
 	HFX_TRY(take_apply_options(opts, &known));
+	HFX_TRY(api_load_trust(&trust));
 	if (path)
-		HFX_TRY(bundle_read(path, &bundle));
+		HFX_TRY(bundle_read_trusted(path, trust, &bundle));
 	else
-		HFX_TRY(bundle_read_fd(fd, &bundle));
+		HFX_TRY(bundle_read_fd(fd, trust, &bundle));
 	err = apply(bundle, &known);
 	if (!err && id_ret)
 		memcpy(id_ret->bytes, bundle->id.bytes, sizeof(id_ret->bytes));

@@ -15,6 +15,9 @@ static const char help[] =
 	"the process runs on as it was.\n"
 	"\n"
 	"      --dry-run     do everything but stop threads and redirect code\n"
+	"      --trust KEYS  accept bundles signed by these keys only: a "
+	"folder,\n"
+	"                    a file or a key (default: /etc/hfx/trusted.d)\n"
 	"      --timeout MS  keep trying for so long to find the threads "
 	"outside\n"
 	"                    of the code that is redirected (default 1000)\n"
@@ -29,11 +32,14 @@ struct apply_options {
 	bool help;
 	pid_t pid;
 	const char *path;
+	/** Keys, or `NULL` for those of the host. */
+	const char *trust;
 };
 
 static const struct option long_options[] = {
 	{"dry-run", no_argument, NULL, 'n'},
 	{"timeout", required_argument, NULL, 't'},
+	{"trust", required_argument, NULL, 'T'},
 	{"quiet", no_argument, NULL, 'q'},
 	{"verbose", no_argument, NULL, 'v'},
 	{"help", no_argument, NULL, 'h'},
@@ -54,6 +60,9 @@ static int parse_option(int option, const char *text,
 		                    "--timeout is a number of milliseconds "
 		                    "from 1 to 3600000, not '%s'",
 		                    optarg);
+	case 'T':
+		options->trust = optarg;
+		return 0;
 	case 'q':
 		options->quiet = true;
 		return 0;
@@ -185,9 +194,9 @@ int hfx_apply_main(int argc, char **argv)
 		fputs(help, stdout);
 		return HFX_EXIT_DONE;
 	}
-	err = bundle_read(options.path, &bundle);
+	err = cli_read_bundle(options.path, options.trust, &bundle);
 	if (err)
-		return output_error(err, HFX_EXIT_USAGE);
+		return output_error(err, cli_bundle_exit_code(err));
 	if (!options.quiet)
 		print_warnings(bundle->manifest);
 	err = apply(&options, bundle, &result);

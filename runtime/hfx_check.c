@@ -17,6 +17,7 @@ static const char help[] =
 	"thread is stopped and no code is changed; one thread is borrowed for\n"
 	"a few system calls.\n"
 	"\n"
+	"      --trust KEYS  as for apply\n"
 	"      --json   print a JSON document (docs/hfx-json.md)\n"
 	"  -q, --quiet  print nothing if it would apply\n"
 	"      --help   show this help\n"
@@ -30,10 +31,13 @@ struct check_options {
 	bool help;
 	pid_t pid;
 	const char *path;
+	/** Keys, or `NULL` for those of the host. */
+	const char *trust;
 };
 
 static const struct option long_options[] = {
 	{"json", no_argument, NULL, 'j'},
+	{"trust", required_argument, NULL, 'T'},
 	{"quiet", no_argument, NULL, 'q'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -48,8 +52,12 @@ static int parse(int argc, char **argv, struct check_options *options)
 	while ((option = getopt_long(argc, argv, "qh", long_options, NULL)) !=
 	       -1) {
 		if (option == '?')
-			return output_usage("check", "unknown option '%s'",
+			return output_usage("check",
+			                    "unknown or incomplete option "
+			                    "'%s'",
 			                    argv[optind - 1]);
+		if (option == 'T')
+			options->trust = optarg;
 		options->json |= option == 'j';
 		options->quiet |= option == 'q';
 		options->help |= option == 'h';
@@ -138,9 +146,11 @@ int hfx_check_main(int argc, char **argv)
 		fputs(help, stdout);
 		return HFX_EXIT_DONE;
 	}
-	err = bundle_read(options.path, &bundle);
-	if (err)
-		return output_error(HFX_TAKE(err), HFX_EXIT_USAGE);
+	err = cli_read_bundle(options.path, options.trust, &bundle);
+	if (err) {
+		code = cli_bundle_exit_code(err);
+		return output_error(HFX_TAKE(err), code);
+	}
 	err = check(options.pid, bundle);
 	if (options.json)
 		code = print_json(&options, bundle, err);

@@ -33,6 +33,18 @@ int hfx_perf_map_main(int argc, char **argv);
 int hfx_revert_main(int argc, char **argv);
 int hfx_status_main(int argc, char **argv);
 
+struct bundle;
+
+/**
+ * Read a bundle that these keys have signed; `NULL` for those of the host.
+ */
+HFX_MUST_CHECK struct hfx_error *cli_read_bundle(const char *path,
+                                                 const char *trusted_keys,
+                                                 struct bundle **ret);
+
+/** Exit code for an error of cli_read_bundle(). */
+int cli_bundle_exit_code(const struct hfx_error *err);
+
 /** Print `hfx: message` to stderr, free @p err and return @p exit_code. */
 int output_error(struct hfx_error *err, int exit_code);
 

@@ -269,9 +269,9 @@ int hfx_status_main(int argc, char **argv)
 		return output_usage("status",
 		                    "status takes one bundle at most");
 	if (argc - optind == 1) {
-		err = bundle_read(argv[optind], &bundle);
+		err = cli_read_bundle(argv[optind], NULL, &bundle);
 		if (err)
-			return output_error(err, HFX_EXIT_USAGE);
+			return output_error(err, cli_bundle_exit_code(err));
 	}
 	status.bundle = bundle;
 	code = run(&status);

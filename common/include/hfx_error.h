@@ -48,6 +48,10 @@ enum hfx_error_code {
 	HFX_ERROR_BAD_DIGEST = 12,
 	/** An ELF file or its debug information is malformed or of no use. */
 	HFX_ERROR_BAD_ELF = 13,
+	/** The bundle is not signed by a trusted key, or nobody can say so. */
+	HFX_ERROR_UNTRUSTED = 14,
+	/** The bundle was withdrawn on this host. */
+	HFX_ERROR_WITHDRAWN = 15,
 
 	/** The bundle was made for a different build of this program. */
 	HFX_ERROR_BUILD_MISMATCH = 20,

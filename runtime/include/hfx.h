@@ -89,6 +89,26 @@ typedef void hfx_log_fn(void *arg, enum hfx_log_level level,
  */
 HFX_API void hfx_set_log(hfx_log_fn *fn, void *arg, enum hfx_log_level max);
 
+/* ---- Trust ------------------------------------------------------------- */
+
+/**
+ * Accept only bundles that one of these keys has signed.
+ *
+ * Without this call the keys are those in `/etc/hfx/trusted.d`, and where that
+ * folder is not there, bundles need no signature. A bundle that is refused
+ * (#HFX_ERROR_UNTRUSTED) is not parsed any further. One whose identity is in
+ * `/etc/hfx/withdrawn` is refused in any case (#HFX_ERROR_WITHDRAWN).
+ *
+ * The keys are read now, to tell of what is wrong with them, and again by each
+ * apply. They are guarded: files and folders that others than root and the
+ * effective user can write are an error.
+ *
+ * @param[in] keys Folder of public keys (`*.pub`), file of one, or one itself
+ * (`RW...`, as hfx-bundle keygen and minisign write it); `NULL` for the usual
+ * ones.
+ */
+HFX_API HFX_MUST_CHECK struct hfx_error *hfx_set_trust(const char *keys);
+
 /* ---- Applying ---------------------------------------------------------- */
 
 /** Identity of a patch: the SHA-256 of its manifest. */

@@ -184,7 +184,8 @@ class Schemas(Sandbox):
         self.assertTrue(module(shown["manifest"])["objects"])
         self.build(LAYOUT)
         accept = "--accept-type", "*", "--accept-data", "*"
-        self.report("-o", "fix.hfx", *accept)
+        self.run_command(BUNDLER, "keygen", "-W", "test")
+        self.report("-o", "fix.hfx", "--sign-key", "test.key", *accept)
         seen = used(shown) | used(self.shown())
         self.assertEqual(members(self.manifests) - seen, set())
 

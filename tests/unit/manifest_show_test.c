@@ -202,13 +202,16 @@ static void people_see_each_function_import_object_and_warning(void **state)
 		"1 new object,",
 	};
 	struct manifest *manifest = sample_manifest();
-	struct digest id = digest_of("", 0);
+	struct bundle bundle = {
+		.manifest = manifest,
+		.id = digest_of("", 0),
+	};
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
 	(void)state;
-	manifest_show(out, manifest, &id);
+	manifest_show(out, &bundle);
 	fclose(out);
 	assert_non_null(strstr(text, "e3b0c44298fc1c149afbf4c8996fb924"));
 	for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++)
@@ -235,7 +238,7 @@ static struct bundle *make_bundle(void)
 static void further_lines_of_a_text_are_indented(void **state)
 {
 	struct manifest *manifest = sample_manifest();
-	static const struct digest id;
+	struct bundle bundle = {.manifest = manifest};
 	size_t size;
 	char *text;
 	FILE *out = open_memstream(&text, &size);
@@ -243,7 +246,7 @@ static void further_lines_of_a_text_are_indented(void **state)
 	(void)state;
 	free(manifest->description);
 	manifest->description = strdup("One\n  id            none\n\nlast");
-	manifest_show(out, manifest, &id);
+	manifest_show(out, &bundle);
 	assert_int_equal(fclose(out), 0);
 	assert_non_null(strstr(text, "  description   One\n"
 	                             "                  id            none\n"
