@@ -389,6 +389,8 @@ static struct hfx_error *run(struct apply *apply, struct commit_result *result)
 	bool is_dry_run = apply->options && apply->options->dry_run;
 	struct hfx_error *err = prepare(apply);
 
+	if (!err)
+		err = apply_find_unwinder(apply);
 	if (!err && !is_dry_run)
 		err = apply_register_unwind(apply);
 	if (!err && !is_dry_run)

@@ -26,6 +26,8 @@ struct apply {
 	struct engine_region region;
 	/** Set while the region is to be given back on failure. */
 	bool owns_region;
+	/** Live address of its __register_frame_info(), or 0. */
+	uint64_t unwinder_addr;
 	/** What the new record says. */
 	struct engine_patch patch;
 	struct engine_plan plan;
@@ -86,6 +88,12 @@ HFX_MUST_CHECK struct hfx_error *apply_write_symbols(struct apply *apply);
 /** Write a 32-bit member of the record's header. */
 HFX_MUST_CHECK struct hfx_error *
 apply_write_word(struct apply *apply, uint64_t header_off, uint32_t value);
+
+/**
+ * Find the unwinder of the process, and warn where new code needs one that
+ * cannot be told of it.
+ */
+HFX_MUST_CHECK struct hfx_error *apply_find_unwinder(struct apply *apply);
 
 /**
  * Tell the unwinder of the process, if it has one, of the image: exceptions and

@@ -197,8 +197,10 @@ int hfx_apply_main(int argc, char **argv)
 	err = cli_read_bundle(options.path, options.trust, &bundle);
 	if (err)
 		return output_error(err, cli_bundle_exit_code(err));
-	if (!options.quiet)
+	if (!options.quiet) {
 		print_warnings(bundle->manifest);
+		output_warnings();
+	}
 	err = apply(&options, bundle, &result);
 	if (!err && !options.quiet)
 		print_result(&options, bundle->manifest, &result);

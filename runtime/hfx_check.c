@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "hfx_cli.h"
 #include "hfx_json.h"
+#include "log.h"
 #include "proc_status.h"
 #include "target.h"
 
@@ -87,10 +88,17 @@ static struct hfx_error *check(pid_t pid, const struct bundle *bundle)
 	return err;
 }
 
-static json_t *json_warnings(const struct manifest *manifest)
+/** For hfx_set_log(): a warning of the engine goes to the JSON list @p arg. */
+static void keep_warning(void *arg, enum hfx_log_level level,
+                         const char *message)
 {
-	json_t *list = json_array();
+	(void)level;
+	json_array_append_new(arg, json_text(message));
+}
 
+/** Those of the bundle, and @p list, those of the engine, taken. */
+static json_t *json_warnings(const struct manifest *manifest, json_t *list)
+{
 	for (size_t i = 0; i < manifest->num_modules; i++)
 		for (size_t k = 0; k < manifest->modules[i].num_warnings; k++)
 			json_array_append_new(
@@ -100,7 +108,8 @@ static json_t *json_warnings(const struct manifest *manifest)
 }
 
 static int print_json(const struct check_options *options,
-                      const struct bundle *bundle, const struct hfx_error *err)
+                      const struct bundle *bundle, const struct hfx_error *err,
+                      json_t *warnings)
 {
 	struct proc_status status = {0};
 	json_t *document;
@@ -113,8 +122,8 @@ static int print_json(const struct check_options *options,
 		json_hex(bundle->id.bytes, DIGEST_SIZE), "applies", !err,
 		"code", json_code_of(err), "reason",
 		err ? json_text(hfx_error_message(err)) : json_null(),
-		"warnings", json_warnings(bundle->manifest), "transient",
-		hfx_error_is_transient(err));
+		"warnings", json_warnings(bundle->manifest, warnings),
+		"transient", hfx_error_is_transient(err));
 	return json_print(document);
 }
 
@@ -137,6 +146,7 @@ int hfx_check_main(int argc, char **argv)
 {
 	struct check_options options = {0};
 	HFX_CLEANUP(hfx_error_cleanup) struct hfx_error *err = NULL;
+	HFX_CLEANUP(json_decrefp) json_t *warnings = json_array();
 	struct bundle *bundle = NULL;
 	int code = parse(argc, argv, &options);
 
@@ -151,9 +161,14 @@ int hfx_check_main(int argc, char **argv)
 		code = cli_bundle_exit_code(err);
 		return output_error(HFX_TAKE(err), code);
 	}
-	err = check(options.pid, bundle);
 	if (options.json)
-		code = print_json(&options, bundle, err);
+		log_set(keep_warning, warnings, HFX_LOG_WARNING);
+	else if (!options.quiet)
+		output_warnings();
+	err = check(options.pid, bundle);
+	log_set(NULL, NULL, HFX_LOG_ERROR);
+	if (options.json)
+		code = print_json(&options, bundle, err, HFX_TAKE(warnings));
 	else
 		print_text(&options, bundle, err);
 	bundle_destroy(bundle);

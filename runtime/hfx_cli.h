@@ -48,6 +48,9 @@ int cli_bundle_exit_code(const struct hfx_error *err);
 /** Print `hfx: message` to stderr, free @p err and return @p exit_code. */
 int output_error(struct hfx_error *err, int exit_code);
 
+/** Print warnings of the engine to stderr, `hfx: warning: ...`. */
+void output_warnings(void);
+
 /** Print `hfx: message`, and where there is help, to stderr; HFX_EXIT_USAGE. */
 HFX_PRINTF(2, 3) int output_usage(const char *command, const char *format, ...);
 

@@ -8,6 +8,7 @@
 
 #include "cleanup.h"
 #include "hfx_cli.h"
+#include "log.h"
 #include "proc_status.h"
 
 /**
@@ -69,6 +70,20 @@ int output_error(struct hfx_error *err, int exit_code)
 	fputc('\n', stderr);
 	hfx_error_destroy(err);
 	return exit_code;
+}
+
+static void print_warning(void *arg, enum hfx_log_level level,
+                          const char *message)
+{
+	(void)arg;
+	fputs(level == HFX_LOG_ERROR ? "hfx: " : "hfx: warning: ", stderr);
+	output_text(stderr, message, 0);
+	fputc('\n', stderr);
+}
+
+void output_warnings(void)
+{
+	log_set(print_warning, NULL, HFX_LOG_WARNING);
 }
 
 int output_usage(const char *command, const char *format, ...)

@@ -491,6 +491,28 @@ struct hfx_error *modules_read(struct target *target, const struct maps *maps,
 	return NULL;
 }
 
+bool module_needs(struct target *target, const struct module *module,
+                  const char *soname)
+{
+	HFX_CLEANUP(hfx_error_cleanup) struct hfx_error *err = NULL;
+	uint64_t addr = module->dynamic.needs_addr;
+
+	for (uint64_t i = 0;
+	     addr && i < module->dynamic.num_needs && i < MODULES_MAX; i++) {
+		Elf64_Verneed needs;
+
+		err = module_read(target, module, addr, &needs, sizeof(needs));
+		if (err)
+			return false;
+		if (module_string_is(target, module, needs.vn_file, soname))
+			return true;
+		if (!needs.vn_next)
+			return false;
+		addr += needs.vn_next;
+	}
+	return false;
+}
+
 /** Whether @p relocation asks for the TLS index of the module itself. */
 static bool is_own_tls_index(struct target *target, const struct module *module,
                              const Elf64_Rela *relocation)

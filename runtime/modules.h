@@ -112,6 +112,13 @@ bool module_string_is(struct target *target, const struct module *module,
                       uint64_t string_off, const char *text);
 
 /**
+ * Whether the module needs versions of symbols (DT_VERNEED) of the library
+ * with this DT_SONAME. What cannot be read is not needed.
+ */
+bool module_needs(struct target *target, const struct module *module,
+                  const char *soname);
+
+/**
  * The module's TLS index, as __tls_get_addr() takes it.
  *
  * glibc keeps it private; but a module that uses dynamic TLS models of its own

@@ -16,6 +16,14 @@
 #include "cleanup.h"
 #include "hfx.h"
 
+static void print_warning(void *arg, enum hfx_log_level level,
+                          const char *message)
+{
+	(void)arg;
+	(void)level;
+	dprintf(STDERR_FILENO, "hfx: warning: %s\n", message);
+}
+
 static void apply_one(const char *path)
 {
 	struct hfx_error *err = hfx_apply_bundle(path, NULL, NULL);
@@ -35,10 +43,12 @@ __attribute__((__constructor__)) static void apply_bundles(void)
 
 	if (!list || !*list)
 		return;
+	hfx_set_log(print_warning, NULL, HFX_LOG_WARNING);
 	copy = strdup(list);
 	rest = copy;
 	while ((path = strsep(&rest, ":")))
 		if (*path)
 			apply_one(path);
+	hfx_set_log(NULL, NULL, HFX_LOG_ERROR);
 	errno = saved_errno;
 }

@@ -45,6 +45,11 @@ struct target_ops {
 	 */
 	struct hfx_error *(*call)(struct target *target, uint64_t live_addr,
 	                          const uint64_t args[2], uint64_t *result_ret);
+	/**
+	 * The unwinder's __register_frame_info(), where it is known better than
+	 * by looking it up; 0 if not. May be `NULL`.
+	 */
+	uint64_t (*unwinder)(struct target *target);
 	/** commit_execute() for this process, by the way that fits it. */
 	struct hfx_error *(*commit)(struct target *target,
 	                            const struct commit_plan *plan,

@@ -204,11 +204,25 @@ static void self_destroy(struct target *target)
 	free(self);
 }
 
+/**
+ * Of the unwinder that the program is linked with, which may be a static one
+ * that no symbol table of the process leads to. `NULL` when it has none.
+ */
+extern void __register_frame_info(const void *begin, void *object)
+	__attribute__((__weak__));
+
+static uint64_t self_unwinder(struct target *target)
+{
+	(void)target;
+	return (uintptr_t)__register_frame_info;
+}
+
 static const struct target_ops self_ops = {
 	.read = self_read,
 	.write = self_write,
 	.syscall = self_syscall,
 	.call = self_call,
+	.unwinder = self_unwinder,
 	.commit = self_commit,
 	.destroy = self_destroy,
 };
