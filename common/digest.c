@@ -32,6 +32,14 @@ void hex_encode(const uint8_t *bytes, size_t size, char *text_ret)
 	text_ret[2 * size] = '\0';
 }
 
+struct digest_text digest_text(const struct digest *digest)
+{
+	struct digest_text ret;
+
+	hex_encode(digest->bytes, sizeof(digest->bytes), ret.text);
+	return ret;
+}
+
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')

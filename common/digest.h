@@ -25,6 +25,13 @@ bool digest_equal(const struct digest *a, const struct digest *b);
 /** Lower-case hexadecimal of @p size bytes: 2 * @p size characters and NUL. */
 void hex_encode(const uint8_t *bytes, size_t size, char *text_ret);
 
+/** A digest as hexadecimal text. */
+struct digest_text {
+	char text[2 * DIGEST_SIZE + 1];
+};
+
+struct digest_text digest_text(const struct digest *digest);
+
 /**
  * Read exactly @p size bytes from hexadecimal text.
  *

@@ -403,12 +403,14 @@ static struct hfx_error *run(struct apply *apply, struct commit_result *result)
 		return err;
 	}
 	note_pause(apply, result);
-	log_message(HFX_LOG_INFO,
-	            "applied %s: %zu functions of %s, %u threads stopped for "
-	            "%llu us",
-	            apply->patch.name, apply->patch.num_functions,
-	            apply->patch.module_name, result->num_threads,
-	            (unsigned long long)result->pause_ns / 1000);
+	log_message(
+		HFX_LOG_INFO,
+		"applied %s (%s): %zu functions of %s, %u threads stopped for "
+		"%llu us",
+		apply->patch.name, digest_text(&apply->patch.id).text,
+		apply->patch.num_functions, apply->patch.module_name,
+		result->num_threads,
+		(unsigned long long)result->pause_ns / 1000);
 	return NULL;
 }
 

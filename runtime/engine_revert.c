@@ -175,7 +175,8 @@ static struct hfx_error *revert(const struct engine *engine,
 		if (patch ? one != patch : !is_applied(one))
 			continue;
 		note_generation(engine, one);
-		log_message(HFX_LOG_INFO, "reverted %s", one->name);
+		log_message(HFX_LOG_INFO, "reverted %s (%s)", one->name,
+		            digest_text(&one->id).text);
 	}
 	return NULL;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit.h"
 #include "bundle.h"
 #include "cleanup.h"
 #include "hfx_cli.h"
@@ -18,6 +19,8 @@ static const char help[] =
 	"      --trust KEYS  accept bundles signed by these keys only: a "
 	"folder,\n"
 	"                    a file or a key (default: /etc/hfx/trusted.d)\n"
+	"      --log-file F  append a line on what was done to this file, too\n"
+	"                    (always: syslog)\n"
 	"      --timeout MS  keep trying for so long to find the threads "
 	"outside\n"
 	"                    of the code that is redirected (default 1000)\n"
@@ -34,10 +37,13 @@ struct apply_options {
 	const char *path;
 	/** Keys, or `NULL` for those of the host. */
 	const char *trust;
+	const char *log_path;
+	struct audit audit;
 };
 
 static const struct option long_options[] = {
 	{"dry-run", no_argument, NULL, 'n'},
+	{"log-file", required_argument, NULL, 'l'},
 	{"timeout", required_argument, NULL, 't'},
 	{"trust", required_argument, NULL, 'T'},
 	{"quiet", no_argument, NULL, 'q'},
@@ -60,6 +66,9 @@ static int parse_option(int option, const char *text,
 		                    "--timeout is a number of milliseconds "
 		                    "from 1 to 3600000, not '%s'",
 		                    optarg);
+	case 'l':
+		options->log_path = optarg;
+		return 0;
 	case 'T':
 		options->trust = optarg;
 		return 0;
@@ -167,6 +176,31 @@ static void print_result(const struct apply_options *options,
 		print_functions(&manifest->modules[i]);
 }
 
+/** Tell the log; a dry run changes nothing and is only told of when it fails.
+ */
+static void note(const struct apply_options *options, const char *result,
+                 const struct bundle *bundle, const struct commit_result *stop,
+                 const struct hfx_error *err)
+{
+	struct audit_event event = {
+		.action = options->engine.dry_run ? "dry-run" : "apply",
+		.result = result,
+		.err = err,
+		.pid = options->pid,
+		.bundle_path = options->path,
+		.stop = stop,
+	};
+
+	if (bundle) {
+		event.name = bundle->manifest->name;
+		event.id = &bundle->id;
+		event.signer =
+			*bundle->signer.name ? bundle->signer.name : NULL;
+	}
+	if (err || !options->engine.dry_run)
+		audit_write(&options->audit, &event);
+}
+
 static struct hfx_error *apply(const struct apply_options *options,
                                const struct bundle *bundle,
                                struct commit_result *result)
@@ -175,16 +209,39 @@ static struct hfx_error *apply(const struct apply_options *options,
 	struct hfx_error *err;
 
 	HFX_TRY(target_create_ptrace(options->pid, &target));
+	/* If hfx is killed, this is all that the log has. */
+	note(options, "started", bundle, NULL, NULL);
 	err = engine_apply(target, bundle, &options->engine, result);
 	target_destroy(target);
 	return err;
 }
 
+static int run(const struct apply_options *options)
+{
+	struct commit_result result = {0};
+	struct bundle *bundle = NULL;
+	struct hfx_error *err =
+		cli_read_bundle(options->path, options->trust, &bundle);
+
+	if (err) {
+		note(options, NULL, NULL, NULL, err);
+		return output_error(err, cli_bundle_exit_code(err));
+	}
+	if (!options->quiet) {
+		print_warnings(bundle->manifest);
+		output_warnings();
+	}
+	err = apply(options, bundle, &result);
+	note(options, "applied", bundle, &result, err);
+	if (!err && !options->quiet)
+		print_result(options, bundle->manifest, &result);
+	bundle_destroy(bundle);
+	return err ? output_error(err, HFX_EXIT_FAILED) : HFX_EXIT_DONE;
+}
+
 int hfx_apply_main(int argc, char **argv)
 {
 	struct apply_options options = {0};
-	struct commit_result result = {0};
-	struct bundle *bundle = NULL;
 	struct hfx_error *err;
 	int code = parse(argc, argv, &options);
 
@@ -194,16 +251,10 @@ int hfx_apply_main(int argc, char **argv)
 		fputs(help, stdout);
 		return HFX_EXIT_DONE;
 	}
-	err = cli_read_bundle(options.path, options.trust, &bundle);
+	err = audit_open(options.log_path, &options.audit);
 	if (err)
-		return output_error(err, cli_bundle_exit_code(err));
-	if (!options.quiet) {
-		print_warnings(bundle->manifest);
-		output_warnings();
-	}
-	err = apply(&options, bundle, &result);
-	if (!err && !options.quiet)
-		print_result(&options, bundle->manifest, &result);
-	bundle_destroy(bundle);
-	return err ? output_error(err, HFX_EXIT_FAILED) : HFX_EXIT_DONE;
+		return output_error(err, HFX_EXIT_USAGE);
+	code = run(&options);
+	audit_close(&options.audit);
+	return code;
 }

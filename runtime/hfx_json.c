@@ -97,6 +97,8 @@ static const struct {
 	{HFX_ERROR_BUNDLE_VERSION, "bundle-version"},
 	{HFX_ERROR_BAD_DIGEST, "bad-digest"},
 	{HFX_ERROR_BAD_ELF, "bad-elf"},
+	{HFX_ERROR_UNTRUSTED, "untrusted"},
+	{HFX_ERROR_WITHDRAWN, "withdrawn"},
 	{HFX_ERROR_BUILD_MISMATCH, "build-mismatch"},
 	{HFX_ERROR_CODE_MISMATCH, "code-mismatch"},
 	{HFX_ERROR_UNRESOLVED, "unresolved"},

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "audit.h"
 #include "digest.h"
 #include "hfx_cli.h"
 #include "target.h"
@@ -17,6 +18,7 @@ static const char help[] =
 	"Take a patch back: its name, or at least 6 digits of its id.\n"
 	"\n"
 	"      --all         take all patches back, newest first, in one stop\n"
+	"      --log-file F  as for apply\n"
 	"      --timeout MS  as for apply (default 1000)\n"
 	"  -q, --quiet       print errors only\n"
 	"  -v, --verbose     print how the threads were stopped\n"
@@ -31,10 +33,13 @@ struct revert_options {
 	pid_t pid;
 	/** Name or id; `NULL` with `all`. */
 	const char *which;
+	const char *log_path;
+	struct audit audit;
 };
 
 static const struct option long_options[] = {
 	{"all", no_argument, NULL, 'a'},
+	{"log-file", required_argument, NULL, 'l'},
 	{"timeout", required_argument, NULL, 't'},
 	{"quiet", no_argument, NULL, 'q'},
 	{"verbose", no_argument, NULL, 'v'},
@@ -48,6 +53,9 @@ static int parse_option(int option, const char *text,
 	switch (option) {
 	case 'a':
 		options->all = true;
+		return 0;
+	case 'l':
+		options->log_path = optarg;
 		return 0;
 	case 't':
 		if (parse_number(optarg, 3600000, &options->engine.timeout_ms))
@@ -190,36 +198,89 @@ static void print_result(const struct revert_options *options,
 	output_stop(stdout, result, options->verbose);
 }
 
+static void note_one(const struct revert_options *options,
+                     const struct engine_patch *patch, const char *result,
+                     const struct commit_result *stop,
+                     const struct hfx_error *err)
+{
+	struct audit_event event = {
+		.action = "revert",
+		.result = result,
+		.err = err,
+		.pid = options->pid,
+		.name = patch ? patch->name : options->which,
+		.id = patch ? &patch->id : NULL,
+		.stop = stop,
+	};
+
+	audit_write(&options->audit, &event);
+}
+
+/** Tell the log of @p patch, or if that is `NULL` of all that are applied. */
+static void note(const struct revert_options *options,
+                 const struct engine_patches *patches,
+                 const struct engine_patch *patch, const char *result,
+                 const struct commit_result *stop, const struct hfx_error *err)
+{
+	if (patch)
+		note_one(options, patch, result, stop, err);
+	for (size_t i = patches->num_patches; !patch && i-- > 0;)
+		if (patches->patches[i].state == RECORD_APPLIED)
+			note_one(options, &patches->patches[i], result, stop,
+			         err);
+}
+
 static struct hfx_error *revert_listed(const struct revert_options *options,
                                        struct target *target,
                                        const struct engine_patches *patches)
 {
 	const struct engine_patch *patch = NULL;
 	struct commit_result result = {0};
+	struct hfx_error *err = NULL;
 
-	if (options->all) {
-		HFX_TRY(engine_revert_all(target, &options->engine, &result));
-	} else {
-		HFX_TRY(find(options, patches, &patch));
-		HFX_TRY(engine_revert(target, &patch->id, &options->engine,
-		                      &result));
+	if (!options->all)
+		err = find(options, patches, &patch);
+	if (err) {
+		note_one(options, NULL, NULL, NULL, err);
+		return err;
 	}
+	note(options, patches, patch, "started", NULL, NULL);
+	if (patch)
+		err = engine_revert(target, &patch->id, &options->engine,
+		                    &result);
+	else
+		err = engine_revert_all(target, &options->engine, &result);
+	note(options, patches, patch, "reverted", &result, err);
+	HFX_TRY(err);
 	print_result(options, patch, count_applied(patches), &result);
 	return NULL;
 }
 
-static struct hfx_error *revert(const struct revert_options *options)
+static struct hfx_error *revert_in(const struct revert_options *options,
+                                   struct target *target)
 {
 	struct engine_patches patches = {0};
-	struct target *target;
-	struct hfx_error *err;
+	struct hfx_error *err = engine_list(target, &patches);
 
-	HFX_TRY(target_create_ptrace(options->pid, &target));
-	err = engine_list(target, &patches);
-	if (!err) {
-		err = revert_listed(options, target, &patches);
-		engine_patches_deinit(&patches);
+	if (err) {
+		note_one(options, NULL, NULL, NULL, err);
+		return err;
 	}
+	err = revert_listed(options, target, &patches);
+	engine_patches_deinit(&patches);
+	return err;
+}
+
+static struct hfx_error *revert(const struct revert_options *options)
+{
+	struct target *target;
+	struct hfx_error *err = target_create_ptrace(options->pid, &target);
+
+	if (err) {
+		note_one(options, NULL, NULL, NULL, err);
+		return err;
+	}
+	err = revert_in(options, target);
 	target_destroy(target);
 	return err;
 }
@@ -236,6 +297,10 @@ int hfx_revert_main(int argc, char **argv)
 		fputs(help, stdout);
 		return HFX_EXIT_DONE;
 	}
+	err = audit_open(options.log_path, &options.audit);
+	if (err)
+		return output_error(err, HFX_EXIT_USAGE);
 	err = revert(&options);
+	audit_close(&options.audit);
 	return err ? output_error(err, HFX_EXIT_FAILED) : HFX_EXIT_DONE;
 }

@@ -81,9 +81,11 @@ typedef void hfx_log_fn(void *arg, enum hfx_log_level level,
 /**
  * Send messages of level @p max and below to @p fn.
  *
- * hfx is silent until this is called. An error that a function returns is not
- * logged as well; the caller decides. A callback that another thread is in
- * while this is called may still run once to its end.
+ * hfx is silent until this is called, and writes to no log of the host: a
+ * program that wants to keep an account of what was applied and reverted does
+ * so from here (#HFX_LOG_INFO) and from the errors that it gets. An error that
+ * a function returns is not logged as well; the caller decides. A callback that
+ * another thread is in while this is called may still run once to its end.
  *
  * @param[in] fn Callback, or `NULL` for silence.
  */
