@@ -109,12 +109,19 @@ struct hfx_error *maps_parse(const char *text, size_t size, struct maps *ret)
 struct hfx_error *maps_read(pid_t pid, struct maps *ret)
 {
 	HFX_CLEANUP(buffer_deinit) struct buffer text = {0};
+	struct hfx_error *err;
 	/* The main thread may have ended: its own file is then empty. */
 	char path[64] = "/proc/thread-self/maps";
 
 	if (pid != getpid())
 		snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
-	HFX_TRY(file_read(path, MAPS_MAX_SIZE, &text));
+	err = file_read(path, MAPS_MAX_SIZE, &text);
+	if (hfx_error_errno(err) == ENOENT || hfx_error_errno(err) == ESRCH) {
+		hfx_error_destroy(err);
+		return hfx_error_create(HFX_ERROR_NO_PROCESS,
+		                        "process %d has ended", (int)pid);
+	}
+	HFX_TRY(err);
 	if (!text.size)
 		return hfx_error_create(HFX_ERROR_NO_PROCESS,
 		                        "process %d has no memory: it ended",

@@ -127,6 +127,14 @@ static struct hfx_error *look(struct target *target,
 	return NULL;
 }
 
+/* It may do so at any moment, and what was read then looks damaged. */
+static bool has_ended(pid_t pid)
+{
+	struct proc_status status;
+
+	return proc_status_read(pid, pid, &status) || !status.has_memory;
+}
+
 struct hfx_error *process_view_read(pid_t pid, const struct bundle *bundle,
                                     struct process_view *ret)
 {
@@ -138,6 +146,11 @@ struct hfx_error *process_view_read(pid_t pid, const struct bundle *bundle,
 	HFX_TRY(target_create_ptrace(pid, &target));
 	err = look(target, bundle, &view);
 	target_destroy(target);
+	if (err && has_ended(pid)) {
+		hfx_error_destroy(err);
+		return hfx_error_create(HFX_ERROR_NO_PROCESS,
+		                        "process %d has ended", pid);
+	}
 	HFX_TRY(err);
 	*ret = view;
 	view = (struct process_view){0};

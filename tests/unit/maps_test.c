@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -103,6 +104,21 @@ static void coverage_needs_every_byte_and_right(void **state)
 	maps_deinit(&maps);
 }
 
+static void a_process_that_has_ended_is_told(void **state)
+{
+	struct maps maps;
+	struct hfx_error *err;
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid)
+		_exit(0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	err = maps_read(pid, &maps);
+	assert_int_equal(hfx_error_code(err), HFX_ERROR_NO_PROCESS);
+	hfx_error_destroy(err);
+}
+
 static void the_calling_process_can_be_read(void **state)
 {
 	struct maps maps;
@@ -122,6 +138,7 @@ int main(void)
 		cmocka_unit_test(damaged_text_is_refused),
 		cmocka_unit_test(addresses_are_found_at_their_edges),
 		cmocka_unit_test(coverage_needs_every_byte_and_right),
+		cmocka_unit_test(a_process_that_has_ended_is_told),
 		cmocka_unit_test(the_calling_process_can_be_read),
 	};
 
