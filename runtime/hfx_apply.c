@@ -7,14 +7,22 @@
 #include "audit.h"
 #include "bundle.h"
 #include "cleanup.h"
+#include "hfx_apply_all.h"
 #include "hfx_cli.h"
 #include "target.h"
 
 static const char help[] =
 	"Usage: hfx apply [OPTION...] PID FIX.hfx\n"
+	"       hfx apply [OPTION...] --all FIX.hfx\n"
 	"Apply a bundle to a running process. Either all of it is applied, or\n"
 	"the process runs on as it was.\n"
 	"\n"
+	"      --all         apply it to every process that has loaded what it "
+	"is for\n"
+	"      --undo-on-failure\n"
+	"                    with --all: when one process fails, take it back "
+	"from\n"
+	"                    the others\n"
 	"      --dry-run     do everything but stop threads and redirect code\n"
 	"      --trust KEYS  accept bundles signed by these keys only: a "
 	"folder,\n"
@@ -30,6 +38,8 @@ static const char help[] =
 
 struct apply_options {
 	struct engine_options engine;
+	bool all;
+	bool undo;
 	bool quiet;
 	bool verbose;
 	bool help;
@@ -42,6 +52,8 @@ struct apply_options {
 };
 
 static const struct option long_options[] = {
+	{"all", no_argument, NULL, 'A'},
+	{"undo-on-failure", no_argument, NULL, 'U'},
 	{"dry-run", no_argument, NULL, 'n'},
 	{"log-file", required_argument, NULL, 'l'},
 	{"timeout", required_argument, NULL, 't'},
@@ -56,6 +68,12 @@ static int parse_option(int option, const char *text,
                         struct apply_options *options)
 {
 	switch (option) {
+	case 'A':
+		options->all = true;
+		return 0;
+	case 'U':
+		options->undo = true;
+		return 0;
 	case 'n':
 		options->engine.dry_run = true;
 		return 0;
@@ -87,9 +105,30 @@ static int parse_option(int option, const char *text,
 	}
 }
 
-static int parse(int argc, char **argv, struct apply_options *options)
+static int parse_arguments(int argc, char **argv, struct apply_options *options)
 {
 	uint32_t pid;
+
+	if (argc != (options->all ? 1 : 2))
+		return output_usage("apply",
+		                    options->all
+		                            ? "apply --all takes a bundle"
+		                            : "apply takes a process id and a "
+		                              "bundle");
+	if (options->undo && !options->all)
+		return output_usage("apply",
+		                    "--undo-on-failure goes with --all");
+	options->path = argv[argc - 1];
+	if (options->all)
+		return 0;
+	if (!parse_number(argv[0], INT_MAX, &pid))
+		return output_usage("apply", "'%s' is no process id", argv[0]);
+	options->pid = (pid_t)pid;
+	return 0;
+}
+
+static int parse(int argc, char **argv, struct apply_options *options)
+{
 	int option;
 
 	opterr = 0;
@@ -102,15 +141,7 @@ static int parse(int argc, char **argv, struct apply_options *options)
 	}
 	if (options->help)
 		return 0;
-	if (argc - optind != 2)
-		return output_usage("apply",
-		                    "apply takes a process id and a bundle");
-	if (!parse_number(argv[optind], INT_MAX, &pid))
-		return output_usage("apply", "'%s' is no process id",
-		                    argv[optind]);
-	options->pid = (pid_t)pid;
-	options->path = argv[optind + 1];
-	return 0;
+	return parse_arguments(argc - optind, argv + optind, options);
 }
 
 static size_t count_changed(const struct manifest *manifest)
@@ -216,12 +247,101 @@ static struct hfx_error *apply(const struct apply_options *options,
 	return err;
 }
 
-static int run(const struct apply_options *options)
+/** Apply to one process, and tell the log and the user what came of it. */
+static struct hfx_error *apply_and_tell(const struct apply_options *options,
+                                        const struct bundle *bundle)
 {
 	struct commit_result result = {0};
+	struct hfx_error *err = apply(options, bundle, &result);
+	bool is_news = !options->all ||
+	               hfx_error_code(err) != HFX_ERROR_ALREADY_APPLIED;
+
+	if (is_news)
+		note(options, "applied", bundle, &result, err);
+	if (!err && !options->quiet)
+		print_result(options, bundle->manifest, &result);
+	return err;
+}
+
+/* ---- All processes ----------------------------------------------------- */
+
+struct each {
+	struct apply_options options;
+	const struct bundle *bundle;
+};
+
+static struct hfx_error *apply_each(void *arg, pid_t pid)
+{
+	struct each *each = arg;
+
+	each->options.pid = pid;
+	return apply_and_tell(&each->options, each->bundle);
+}
+
+static void tell_reverted(const struct each *each, pid_t pid,
+                          const struct commit_result *result,
+                          const struct hfx_error *err)
+{
+	const struct audit_event event = {
+		.action = "revert",
+		.result = "reverted",
+		.err = err,
+		.pid = pid,
+		.name = each->bundle->manifest->name,
+		.id = &each->bundle->id,
+		.stop = result,
+	};
+
+	audit_write(&each->options.audit, &event);
+	if (err || each->options.quiet)
+		return;
+	fputs("reverted ", stdout);
+	output_text(stdout, each->bundle->manifest->name, 0);
+	fputs(" of", stdout);
+	output_process(stdout, pid);
+	output_stop(stdout, result, each->options.verbose);
+}
+
+static struct hfx_error *revert_each(void *arg, pid_t pid)
+{
+	struct each *each = arg;
+	struct commit_result result = {0};
+	struct target *target;
+	struct hfx_error *err;
+
+	HFX_TRY(target_create_ptrace(pid, &target));
+	err = engine_revert(target, &each->bundle->id, &each->options.engine,
+	                    &result);
+	target_destroy(target);
+	tell_reverted(each, pid, &result, err);
+	return err;
+}
+
+static int apply_all(const struct apply_options *options,
+                     const struct bundle *bundle)
+{
+	struct each each = {.options = *options, .bundle = bundle};
+	const struct apply_all request = {
+		.bundle = bundle,
+		.quiet = options->quiet,
+		.dry_run = options->engine.dry_run,
+		.undo = options->undo && !options->engine.dry_run,
+		.apply = apply_each,
+		.revert = revert_each,
+		.arg = &each,
+	};
+
+	return apply_to_all(&request);
+}
+
+/* ---- The command ------------------------------------------------------- */
+
+static int run(const struct apply_options *options)
+{
 	struct bundle *bundle = NULL;
 	struct hfx_error *err =
 		cli_read_bundle(options->path, options->trust, &bundle);
+	int code = HFX_EXIT_DONE;
 
 	if (err) {
 		note(options, NULL, NULL, NULL, err);
@@ -231,12 +351,12 @@ static int run(const struct apply_options *options)
 		print_warnings(bundle->manifest);
 		output_warnings();
 	}
-	err = apply(options, bundle, &result);
-	note(options, "applied", bundle, &result, err);
-	if (!err && !options->quiet)
-		print_result(options, bundle->manifest, &result);
+	if (options->all)
+		code = apply_all(options, bundle);
+	else
+		err = apply_and_tell(options, bundle);
 	bundle_destroy(bundle);
-	return err ? output_error(err, HFX_EXIT_FAILED) : HFX_EXIT_DONE;
+	return err ? output_error(err, HFX_EXIT_FAILED) : code;
 }
 
 int hfx_apply_main(int argc, char **argv)

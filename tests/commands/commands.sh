@@ -656,10 +656,19 @@ END
 	pids+=("$pid")
 	"$hfx" apply --timeout 20000 "$pid" fix.hfx >/dev/null
 	"$hfx" perf-map -q "$pid"
-	perf record -q -e cpu-clock -o perf.data -p "$pid" sleep 1 2>/dev/null
-	perf report -i perf.data --stdio 2>/dev/null >report.log
+	# On a busy machine it may not run for a while.
+	for _ in $(seq 30); do
+		perf record -q -e cpu-clock -o perf.data -p "$pid" sleep 1 \
+			2>record.log || die "$(cat record.log)"
+		perf report -i perf.data --stdio 2>/dev/null >report.log ||
+			true
+		if grep -qE '[0-9]% .* added *$' report.log; then
+			rm -f "/tmp/perf-$pid.map"
+			return
+		fi
+	done
 	rm -f "/tmp/perf-$pid.map"
-	grep -qE '[0-9]% .* added *$' report.log || die "$(cat report.log)"
+	die "$(cat report.log)"
 }
 
 # ---- Unwinding --------------------------------------------------------------
@@ -942,6 +951,81 @@ END
 	wait "$pid" || true
 	said one.err "heap-buffer-overflow"
 	grep -qE "^ *#2 .* in main " one.err || die "$(cat one.err)"
+}
+
+# ---- apply --all ------------------------------------------------------------
+
+all_processes_of_a_build_are_patched()
+{
+	local one two three
+
+	make_bundle
+	start one
+	one=$pid
+	start two
+	two=$pid
+	start other ./new/server
+	"$hfx" apply "$one" fix.hfx >/dev/null
+	"$hfx" apply --all --dry-run fix.hfx >all.log
+	answers two 101
+	"$hfx" apply --all fix.hfx >all.log
+	said all.log "fix is already applied to $one (server)"
+	said all.log "applied fix (1 function) to $two (server) in"
+	said all.log "fix: 2 processes, applied to 1, already in 1"
+	answers one 203
+	answers two 203
+
+	# One fails: something else has changed the code there.
+	start three
+	three=$pid
+	start four
+	"$hfx" revert "$one" fix >/dev/null
+	gdb -nx -batch -p "$three" -ex 'set var *(char *)answer = 0x90' \
+		>gdb.log 2>&1 || skip "no gdb"
+	fails 1 "$hfx" apply --all fix.hfx
+	said fails.log "process $three: the code of answer in process $three"
+	said fails.log "fix: 4 processes, applied to 2, already in 1, failed for 1"
+	answers four 203
+
+	# With --undo-on-failure nobody gets it who had not had it before.
+	"$hfx" revert "$one" fix >/dev/null
+	"$hfx" revert "$pid" fix >/dev/null
+	fails 1 "$hfx" apply --all --undo-on-failure fix.hfx
+	said fails.log "failed for 1"
+	said fails.log "reverted fix of $one (server) in"
+	answers one 101
+	answers two 203
+	answers four 101
+	fails 2 "$hfx" apply --undo-on-failure 1 fix.hfx
+	fails 2 "$hfx" apply --all 1 fix.hfx
+}
+
+# As in a container: another pid, another root folder, the same kernel.
+a_process_in_other_namespaces_is_reached()
+{
+	mkdir -p root/tmp
+	unshare --pid --fork --mount true 2>/dev/null ||
+		skip "no right to make namespaces"
+	make_bundle -static-pie
+	cp old/server root/server
+	start one unshare --pid --fork --mount chroot root /server
+	answers one 101
+	"$hfx" apply --all fix.hfx >all.log
+	said all.log "fix: 1 process, applied to 1"
+	answers one 203
+	"$hfx" status --json fix.hfx >status.json
+	pid=$(json status.json 'd["processes"][0]["pid"]')
+	pids+=("$pid")
+	"$hfx" perf-map "$pid" >map.log
+	said map.log "/tmp/perf-1.map"
+	grep -qE '^[0-9a-f]+ [0-9a-f]+ added$' root/tmp/perf-1.map ||
+		die "no map: $(ls root/tmp)"
+
+	# Its /tmp leads elsewhere: not followed.
+	rm -r root/tmp
+	ln -s "$folder" root/tmp
+	fails 1 "$hfx" perf-map "$pid"
+	said fails.log "cannot open the folder /tmp of process $pid"
 }
 
 "$case_name"
