@@ -78,6 +78,16 @@ debug_info_function(struct debug_info *debug, uint64_t addr,
                     struct debug_function *ret);
 
 /**
+ * How many general registers a function may take arguments in: by its
+ * declaration in the unit of the code at @p caller_addr.
+ *
+ * @param[out] ret -1 when it is not known.
+ */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_declared_arguments(struct debug_info *debug, uint64_t caller_addr,
+                              const char *name, int *ret);
+
+/**
  * Innermost inlined function at @p addr (DW_TAG_inlined_subroutine) that is
  * not of a system header (/usr).
  *

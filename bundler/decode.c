@@ -176,6 +176,112 @@ bool decoder_next(struct decoder *decoder, const uint8_t *code, size_t size,
 	return true;
 }
 
+static register_set general_register(unsigned int id, bool *is_whole_ret)
+{
+	static const struct {
+		uint16_t whole, half, word, low, high;
+		register_set bit;
+	} registers[] = {
+		{X86_REG_RAX, X86_REG_EAX, X86_REG_AX, X86_REG_AL, X86_REG_AH,
+	         REGISTER_RAX},
+		{X86_REG_RCX, X86_REG_ECX, X86_REG_CX, X86_REG_CL, X86_REG_CH,
+	         REGISTER_RCX},
+		{X86_REG_RDX, X86_REG_EDX, X86_REG_DX, X86_REG_DL, X86_REG_DH,
+	         REGISTER_RDX},
+		{X86_REG_RSI, X86_REG_ESI, X86_REG_SI, X86_REG_SIL, 0,
+	         REGISTER_RSI},
+		{X86_REG_RDI, X86_REG_EDI, X86_REG_DI, X86_REG_DIL, 0,
+	         REGISTER_RDI},
+		{X86_REG_R8, X86_REG_R8D, X86_REG_R8W, X86_REG_R8B, 0,
+	         REGISTER_R8},
+		{X86_REG_R9, X86_REG_R9D, X86_REG_R9W, X86_REG_R9B, 0,
+	         REGISTER_R9},
+		{X86_REG_R10, X86_REG_R10D, X86_REG_R10W, X86_REG_R10B, 0,
+	         REGISTER_R10},
+		{X86_REG_R11, X86_REG_R11D, X86_REG_R11W, X86_REG_R11B, 0,
+	         REGISTER_R11},
+	};
+
+	for (size_t i = 0; i < sizeof(registers) / sizeof(*registers); i++) {
+		*is_whole_ret =
+			id == registers[i].whole || id == registers[i].half;
+		if (*is_whole_ret || id == registers[i].word ||
+		    id == registers[i].low ||
+		    (registers[i].high && id == registers[i].high))
+			return registers[i].bit;
+	}
+	return 0;
+}
+
+static register_set register_of(unsigned int id, bool *is_whole_ret)
+{
+	static const unsigned int vectors[] = {X86_REG_XMM0, X86_REG_YMM0,
+	                                       X86_REG_ZMM0};
+
+	*is_whole_ret = true;
+	for (size_t i = 0; i < sizeof(vectors) / sizeof(*vectors); i++)
+		if (id >= vectors[i] && id < vectors[i] + 16)
+			return REGISTER_XMM0 << (id - vectors[i]);
+	return general_register(id, is_whole_ret);
+}
+
+/* `xor %eax,%eax` and the like: what was there does not matter. */
+static bool is_clearing(const cs_insn *insn)
+{
+	const cs_x86 *x86 = &insn->detail->x86;
+
+	switch (insn->id) {
+	case X86_INS_XOR:
+	case X86_INS_SUB:
+	case X86_INS_PXOR:
+	case X86_INS_XORPS:
+	case X86_INS_XORPD:
+	case X86_INS_VPXOR:
+	case X86_INS_VXORPS:
+	case X86_INS_VXORPD:
+		break;
+	default:
+		return false;
+	}
+	for (uint8_t i = 0; i < x86->op_count; i++)
+		if (x86->operands[i].type != X86_OP_REG ||
+		    (i && x86->operands[i].reg != x86->operands[i - 1].reg))
+			return false;
+	return true;
+}
+
+struct register_use decoder_registers(struct decoder *decoder)
+{
+	const cs_insn *insn = decoder->insn;
+	struct register_use use = {0};
+	cs_regs read, written;
+	uint8_t num_read, num_written;
+	bool is_whole;
+
+	if (insn->id == X86_INS_SYSCALL)
+		return (struct register_use){
+			.read = REGISTER_RAX | REGISTER_RDI | REGISTER_RSI |
+		                REGISTER_RDX | REGISTER_R10 | REGISTER_R8 |
+		                REGISTER_R9,
+			.written = REGISTER_RAX | REGISTER_RCX | REGISTER_R11,
+			.replaced = REGISTER_RAX | REGISTER_RCX | REGISTER_R11,
+		};
+	if (cs_regs_access(decoder->handle, insn, read, &num_read, written,
+	                   &num_written) != CS_ERR_OK)
+		return (struct register_use){REGISTERS_ALL, REGISTERS_ALL, 0};
+	for (uint8_t i = 0; i < num_read && !is_clearing(insn); i++)
+		use.read |= register_of(read[i], &is_whole);
+	for (uint8_t i = 0; i < num_written; i++) {
+		register_set bit = register_of(written[i], &is_whole);
+
+		use.written |= bit;
+		/* A `cmov` may leave it as it was. */
+		if (is_whole && strncmp(insn->mnemonic, "cmov", 4) != 0)
+			use.replaced |= bit;
+	}
+	return use;
+}
+
 bool is_endbr64(const uint8_t *code, size_t size)
 {
 	return size >= 4 && !memcmp(code, "\xf3\x0f\x1e\xfa", 4);

@@ -55,6 +55,39 @@ struct instruction {
 bool decoder_next(struct decoder *decoder, const uint8_t *code, size_t size,
                   uint64_t addr, size_t off, struct instruction *ret);
 
+/**
+ * Registers that a function need not preserve (x86-64 psABI 3.2.1), a bit each:
+ * nine general ones, then %xmm0 to %xmm15 with all of their width.
+ */
+typedef uint32_t register_set;
+
+enum {
+	REGISTER_RAX = 1 << 0,
+	REGISTER_RCX = 1 << 1,
+	REGISTER_RDX = 1 << 2,
+	REGISTER_RSI = 1 << 3,
+	REGISTER_RDI = 1 << 4,
+	REGISTER_R8 = 1 << 5,
+	REGISTER_R9 = 1 << 6,
+	REGISTER_R10 = 1 << 7,
+	REGISTER_R11 = 1 << 8,
+	REGISTER_XMM0 = 1 << 9,
+	REGISTER_XMM1 = 1 << 10,
+	NUM_REGISTERS = 25,
+	REGISTERS_ALL = (1 << NUM_REGISTERS) - 1,
+	REGISTERS_XMM = REGISTERS_ALL & -REGISTER_XMM0,
+};
+
+struct register_use {
+	register_set read;
+	register_set written;
+	/** Written whole: nothing is left of what was there. */
+	register_set replaced;
+};
+
+/** Of the instruction that decoder_next() found last. */
+struct register_use decoder_registers(struct decoder *decoder);
+
 /** Whether @p code begins with `endbr64`. */
 bool is_endbr64(const uint8_t *code, size_t size);
 

@@ -213,6 +213,9 @@ static struct hfx_error *check(struct diff *diff, struct report *report)
 	HFX_TRY(check_inputs(diff->old_program, diff->new_program,
 	                     &diff->warnings));
 	HFX_TRY(check_build_texts(diff->new_program, &diff->warnings));
+	for (size_t i = 0; i < diff->selection.warnings.num_items; i++)
+		HFX_TRY(warnings_add(&diff->warnings, "%s",
+		                     diff->selection.warnings.items[i]));
 	HFX_TRY(type_check_run(&diff->selection, &diff->accepted,
 	                       &diff->warnings, report));
 	HFX_TRY(data_check_run(&diff->selection, &diff->accepted,

@@ -12,6 +12,7 @@
 #include "call_check.h"
 #include "debug_info.h"
 #include "place.h"
+#include "register_check.h"
 
 #define REMEDY_ENTRY                                                           \
 	"Make it longer or let it be inlined, or leave it out with --skip"
@@ -109,6 +110,18 @@ static bool blame_part(struct program *program, const struct function *part)
 	return whole->reason || whole->verdict != VERDICT_SAME;
 }
 
+static bool blame_callee(const struct selection *selection, uint32_t index)
+{
+	struct function *function = &selection->new_program->functions[index];
+
+	if (selection->takes[index] && !function->reason &&
+	    function->verdict == VERDICT_SAME)
+		function->reason = strdup("the same, but calls a function "
+		                          "whose old entry stays");
+	return function->reason || !selection->takes[index] ||
+	       function->verdict != VERDICT_SAME;
+}
+
 /* Functions and their cold parts are selected together. */
 static struct hfx_error *select_families(struct selection *selection)
 {
@@ -123,11 +136,12 @@ static struct hfx_error *select_families(struct selection *selection)
 		                         ? function->peer != NO_INDEX
 		                         : function->verdict == VERDICT_CHANGED;
 
-		if (!is_wanted)
+		if (!is_wanted && !selection->takes[i])
 			continue;
 		wanted[whole_of(program, i)] = true;
 		if (!selection->options->all &&
-		    !blame_part(program, function)) {
+		    (!blame_part(program, function) ||
+		     !blame_callee(selection, i))) {
 			free(wanted);
 			return hfx_error_no_memory();
 		}
@@ -271,6 +285,25 @@ static struct hfx_error *check_calls(struct selection *selection)
 	return call_check_run(&check);
 }
 
+static struct hfx_error *check_registers(struct selection *selection,
+                                         bool *again_ret)
+{
+	const struct register_check check = {
+		.old_program = selection->old_program,
+		.new_program = selection->new_program,
+		.old_calls = selection->old_calls,
+		.old_registers = selection->old_registers,
+		.new_registers = selection->new_registers,
+		.exclusions = selection->exclusions,
+		.keeps = selection->keeps,
+		.takes = selection->takes,
+		.refusals = &selection->closure.refusals,
+		.warnings = &selection->warnings,
+	};
+
+	return register_check_run(&check, again_ret);
+}
+
 static void drop_closure(struct selection *selection)
 {
 	if (selection->has_closure)
@@ -291,11 +324,12 @@ static struct hfx_error *find_kept_entries(struct selection *selection)
 		    function->parent == NO_INDEX)
 			HFX_TRY(call_check_keeps_entry(&check, function,
 			                               &function->keeps_entry));
+		function->keeps_entry |= selection->keeps[i];
 	}
 	return NULL;
 }
 
-static struct hfx_error *run_once(struct selection *selection)
+static struct hfx_error *run_once(struct selection *selection, bool *again_ret)
 {
 	drop_closure(selection);
 	HFX_TRY(select_families(selection));
@@ -307,6 +341,7 @@ static struct hfx_error *run_once(struct selection *selection)
 	HFX_TRY(check_entries(selection));
 	HFX_TRY(closure_run(&selection->closure));
 	HFX_TRY(check_calls(selection));
+	HFX_TRY(check_registers(selection, again_ret));
 	return selection->options->all ? NULL : check_constructors(selection);
 }
 
@@ -333,15 +368,15 @@ static struct hfx_error *exclude_refused(struct selection *selection,
 
 struct hfx_error *selection_run(struct selection *selection)
 {
-	bool again;
+	bool again, progress;
 
 	HFX_TRY(apply_filters(selection));
 	do {
-		again = false;
-		HFX_TRY(run_once(selection));
+		progress = false;
+		HFX_TRY(run_once(selection, &again));
 		if (selection->options->all)
-			HFX_TRY(exclude_refused(selection, &again));
-	} while (again);
+			HFX_TRY(exclude_refused(selection, &progress));
+	} while (again || progress);
 	return NULL;
 }
 
@@ -359,9 +394,15 @@ selection_init(struct selection *selection, const struct diff_options *options,
 		.unwind = unwind,
 		.exclusions =
 			calloc(new_program->num_functions, sizeof(char *)),
+		.keeps = calloc(new_program->num_functions + 1, sizeof(bool)),
+		.takes = calloc(new_program->num_functions + 1, sizeof(bool)),
 	};
-	if (!selection->exclusions)
+	if (!selection->exclusions || !selection->keeps || !selection->takes)
 		return hfx_error_no_memory();
+	HFX_TRY(registers_create(old_program, decoder,
+	                         &selection->old_registers));
+	HFX_TRY(registers_create(new_program, decoder,
+	                         &selection->new_registers));
 	HFX_TRY(call_graph_create(old_program, &selection->old_calls));
 	HFX_TRY(entry_checker_create(old_program, decoder,
 	                             &selection->old_entries));
@@ -373,6 +414,11 @@ void selection_deinit(struct selection *selection)
 {
 	drop_closure(selection);
 	call_graph_destroy(selection->old_calls);
+	registers_destroy(selection->old_registers);
+	registers_destroy(selection->new_registers);
+	warnings_deinit(&selection->warnings);
+	free(selection->keeps);
+	free(selection->takes);
 	entry_checker_destroy(selection->old_entries);
 	entry_checker_destroy(selection->new_entries);
 	for (size_t i = 0;

@@ -8,6 +8,7 @@
 #define HFX_BUNDLER_SELECTION_H
 
 #include "call_graph.h"
+#include "checks.h"
 #include "closure.h"
 #include "compare.h"
 #include "entry.h"
@@ -25,6 +26,14 @@ struct selection {
 	struct entry_checker *old_entries;
 	struct entry_checker *new_entries;
 	struct call_graph *old_calls;
+	struct registers *old_registers;
+	struct registers *new_registers;
+	/** Functions of NEW whose old entry must stay (register_check.h), and
+	 * those that are selected for the sake of these. */
+	bool *keeps;
+	bool *takes;
+	/** About the former. */
+	struct warnings warnings;
 	/** Why the user or --all leaves out each function of NEW, or `NULL`. */
 	char **exclusions;
 	/** What the functions of NEW with `is_selected` bring with them. */
