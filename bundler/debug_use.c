@@ -133,6 +133,7 @@ static struct hfx_error *add_key(struct search *search, Dwarf_Die *type)
 static struct hfx_error *search_member(struct search *search, Dwarf_Die *type,
                                        Dwarf_Die *member)
 {
+	const char *name = debug_name(type);
 	enum debug_mention mention;
 
 	HFX_TRY(debug_mention_of(search->debug, search->keys, member, 0,
@@ -144,7 +145,7 @@ static struct hfx_error *search_member(struct search *search, Dwarf_Die *type,
 	HFX_TRY(add_holder(search, type));
 	return hold(search, DEBUG_STORAGE_HEAP,
 	            "member \"%s\" of %s points to it", debug_name(member),
-	            debug_name(type));
+	            *name ? name : "a structure without a name");
 }
 
 static struct hfx_error *search_types(struct search *search,

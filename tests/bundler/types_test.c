@@ -120,6 +120,18 @@ static void missing_split_debug_information_is_told(void **state)
 	expect_warning(report, "the split debug information of 1 units");
 }
 
+static void a_pointer_in_a_structure_without_a_name_is_told(void **state)
+{
+	(void)state;
+	expect_refused("-O2",
+	               HEAD "struct item { int a; V(, int b;) int c; };\n"
+	                    "typedef struct { struct item *item; } holder;\n"
+	                    "holder *volatile held;\n"
+	                    "NOINLINE int work(int n)\n"
+	                    "{ return held ? held->item->c + n : 0; }\n" MAIN,
+	               "struct item", "\"item\" of a structure without a name");
+}
+
 static void a_structure_in_a_variable_is_refused(void **state)
 {
 	(void)state;
@@ -581,6 +593,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(dwz_files_tell_the_same),
 		SANDBOX_TEST(split_debug_information_tells_the_same),
 		SANDBOX_TEST(missing_split_debug_information_is_told),
+		SANDBOX_TEST(a_pointer_in_a_structure_without_a_name_is_told),
 		SANDBOX_TEST(a_structure_in_a_variable_is_refused),
 		SANDBOX_TEST(a_structure_on_the_own_stack_is_fine),
 		SANDBOX_TEST(a_structure_that_others_get_is_refused),
