@@ -5,7 +5,7 @@
 #
 #	realworld.sh [OPTION...] PACKAGE [PATCH...]
 #	realworld.sh --list PACKAGE	patches of a package, in their order
-#	realworld.sh --table		the table of all rows, in Markdown
+#	realworld.sh --table [WORK...]	the table of all rows, in Markdown
 #
 #	--hfx FOLDER	build tree of hfx		default: build
 #	--work FOLDER	downloads, builds, results	default: build/realworld
@@ -67,7 +67,7 @@ work=${work:-$hfx/realworld}
 mkdir -p "$work"
 work=$(realpath "$work")
 if [ "$mode" = table ]; then
-	exec python3 "$here/realworld/table.py" table "$work"
+	exec python3 "$here/realworld/table.py" table "${@:-$work}"
 fi
 [ $# -ge 1 ] || die "give a package; see the top of this file"
 package=$1

@@ -5,7 +5,7 @@
     table.py measure FILE COMMAND...   run; seconds and KiB go to FILE
     table.py accept FOLDER             options that accept what was refused
     table.py rows PACKAGE-FOLDER       the rows of one package, for people
-    table.py table WORK                all rows, in Markdown
+    table.py table WORK...             all rows, in Markdown
 """
 import json
 import resource
@@ -225,30 +225,52 @@ def print_table(header, records):
 
 INTRODUCTION = '''# Real fixes
 
-Security fixes of Debian packages, each taken out of the package (OLD) and put
-back (NEW), both built from one path with gcc, `-O2 -g` and upstream's own
-configuration. This page is made by `scripts/realworld.sh --table`; a row is made
-by `scripts/realworld.sh PACKAGE PATCH`.
+Fixes of Debian 12's source packages, most of them for security, each taken out of
+its package (OLD) and put back (NEW). Both are built from one path with gcc 12,
+`-O2 -g` and upstream's own configuration, and not as Debian builds them. This page
+is made by `scripts/realworld.sh --table`, a row by `scripts/realworld.sh PACKAGE
+PATCH`; how a package is built and tested, and which of its tests are left out for
+the sake of time, is in `scripts/realworld/PACKAGE.sh`.
 
-"Tests" is the number of the package's own tests that pass with NEW; the columns
-beside it say what gives other results: OLD as it is, and OLD with the bundle
-applied at start-up. That the bundle is in force is checked in the tests'
-processes.
+| column | meaning |
+|---|---|
+| result | `bundle`; `refused`; `refused, then accepted`: a bundle was made with the `--accept-type` and `--accept-data` that the refusals name. Whether accepting is right, a user has to judge; here the bundle is applied before the program runs, so that no old object is about |
+| functions | changed and new ones |
+| tests | the package's own tests that pass with NEW |
+| OLD | what gives other results with OLD as it is: most fixes come without a test |
+| OLD and bundle | the same for OLD with the bundle applied at start-up. That it is in force is checked in the tests' processes |
+
+Tests that start nothing but the program see whether new code is right, not what a
+patch does to calls that are under way; `tests/live` and `tests/bundler` are for that.
 '''
 
 
-def table(work):
-    packages = [path.parent.parent
-                for path in sorted(Path(work).glob('*/self/done'))]
-    fixes = [fix_row(package, row.parent) for package in packages
-             for row in sorted(package.glob('fixes/*/done'))]
-    print(INTRODUCTION)
-    print_table(
-        ('package', 'fix', 'result', 'functions', 'bundle, bytes', 'diff, s',
-         'tests', 'OLD', 'OLD and bundle'),
-        ((r['package'], r['fix'], r['outcome'], r['count'], r['size'] or '-',
-          f'{r["seconds"]:.2f}', r['tests'], r['old'], r['patched'])
-         for r in fixes))
+def summary(fixes, selves):
+    outcomes = [r['outcome'] for r in fixes]
+    bad = sum(r['patched'] not in ('the same', '-') for r in fixes)
+    print(f'{len(fixes)} fixes of {len({r["package"] for r in fixes})} '
+          f'packages: {outcomes.count("bundle")} became bundles at once, '
+          f'{outcomes.count("refused, then accepted")} after a type or '
+          f'variable was accepted by name, {outcomes.count("refused")} are '
+          f'refused. With {bad or "none"} of the bundles the tests gave other '
+          'results than with NEW. Of '
+          f'{sum(r["selected"] + r["skipped"] for r in selves)} functions '
+          f'that were replaced by copies of themselves, '
+          f'{sum(r["skipped"] for r in selves)} were left out.\n')
+
+
+def reasons(packages):
+    """Why --all left functions out: reason -> names."""
+    found = {}
+    for package in packages:
+        for report, _, _, _ in reports(package / 'self' / 'diff'):
+            for entry in (report or {}).get('skipped', []):
+                found.setdefault(entry['reason'], []).append(
+                    f'{package.name}: `{entry["name"]}`')
+    return found
+
+
+def print_self(packages, selves):
     print('## Every function by its copy\n\n'
           '`hfx-bundle diff --all NEW NEW`, applied at start-up.\n')
     print_table(
@@ -256,7 +278,17 @@ def table(work):
          'bundle, bytes', 'diff, s', 'peak, MiB', 'tests', 'with the bundle'),
         ((r['package'], r['version'], r['files'], r['selected'], r['skipped'],
           r['size'], f'{r["seconds"]:.2f}', r['memory'] // 1024, r['tests'],
-          r['patched']) for r in map(self_row, packages)))
+          r['patched']) for r in selves))
+    print('Left out:\n')
+    for reason, names in sorted(reasons(packages).items()):
+        text = ', '.join(short(name) for name in names[:NAMES])
+        if len(names) > NAMES:
+            text += f' and {len(names) - NAMES} more'
+        print(f'- {reason}: {text}')
+    print()
+
+
+def print_reports(fixes):
     print('## What was reported\n')
     for r in fixes:
         print(f'**{r["package"]} {r["fix"]}**: {r["functions"]}.')
@@ -270,6 +302,25 @@ def table(work):
             print(f'Both without {len(r["without"])} patches that build '
                   'upon this one.')
         print()
+
+
+def table(*works):
+    packages = sorted((path.parent.parent for work in works
+                       for path in Path(work).glob('*/self/done')),
+                      key=lambda path: path.name)
+    fixes = [fix_row(package, row.parent) for package in packages
+             for row in sorted(package.glob('fixes/*/done'))]
+    selves = [self_row(package) for package in packages]
+    print(INTRODUCTION)
+    summary(fixes, selves)
+    print_table(
+        ('package', 'fix', 'result', 'functions', 'bundle, bytes', 'diff, s',
+         'tests', 'OLD', 'OLD and bundle'),
+        ((r['package'], r['fix'], r['outcome'], r['count'], r['size'] or '-',
+          f'{r["seconds"]:.2f}', r['tests'], r['old'], r['patched'])
+         for r in fixes))
+    print_self(packages, selves)
+    print_reports(fixes)
     return 0
 
 
