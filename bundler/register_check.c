@@ -6,9 +6,10 @@
 #include "array.h"
 #include "pair_set.h"
 
-#define REMEDY_REGISTERS                                                       \
+#define REMEDY_RETURN                                                          \
 	"Keep the old function and add a new one beside it, for callers that " \
-	"change; builds with -fno-ipa-ra never need this"
+	"change"
+#define REMEDY_REGISTERS REMEDY_RETURN "; builds with -fno-ipa-ra never need it"
 
 /* A function as it runs after the patch. */
 struct node {
@@ -116,6 +117,7 @@ struct conflict {
 	/** Of OLD. */
 	uint32_t caller;
 	uint32_t callee;
+	/** None: the trouble is that the new function returns. */
 	register_set registers;
 };
 
@@ -125,40 +127,57 @@ static const char *old_name(const struct register_check *check, uint32_t index)
 	                     &check->old_program->functions[index]);
 }
 
+static const char *new_name(const struct register_check *check, uint32_t index)
+{
+	return function_name(check->new_program,
+	                     &check->new_program->functions[index]);
+}
+
 static struct hfx_error *refuse(const struct register_check *check,
                                 const struct conflict *conflict,
                                 uint32_t function, const char *why)
 {
+	const char *caller = old_name(check, conflict->caller);
 	char names[160];
 
 	registers_text(conflict->registers, names, sizeof(names));
+	if (!conflict->registers)
+		return refusals_add(
+			check->refusals, function, new_name(check, function),
+			REMEDY_RETURN,
+			"it may return, which the old one never did; old code "
+			"of %s, which may be under way, has nothing behind its "
+			"call. The old one cannot stay for it, since %s",
+			caller, why);
 	return refusals_add(
-		check->refusals, function,
-		function_name(check->new_program,
-	                      &check->new_program->functions[function]),
+		check->refusals, function, new_name(check, function),
 		REMEDY_REGISTERS,
 		"it overwrites registers (%s) in which old code of %s, which "
-		"may be under way, keeps values while it calls %s; the old "
-		"code cannot stay for it, since %s",
-		names, old_name(check, conflict->caller),
-		old_name(check, conflict->callee), why);
+		"may be under way, keeps values while it calls %s. The old one "
+		"cannot stay for it, since %s",
+		names, caller, old_name(check, conflict->callee), why);
 }
 
 static struct hfx_error *warn(const struct register_check *check,
                               const struct conflict *conflict,
                               uint32_t function)
 {
+	const char *caller = old_name(check, conflict->caller);
 	char names[160];
 
 	registers_text(conflict->registers, names, sizeof(names));
+	if (!conflict->registers)
+		return warnings_add(
+			check->warnings,
+			"%s stays old for calls of the old %s that are under "
+			"way: they do not expect it to return",
+			new_name(check, function), caller);
 	return warnings_add(
 		check->warnings,
 		"%s stays old for calls of the old %s that are under way, "
 		"until they return: they keep values in registers (%s) that "
 		"the new one overwrites",
-		function_name(check->new_program,
-	                      &check->new_program->functions[function]),
-		old_name(check, conflict->caller), names);
+		new_name(check, function), caller, names);
 }
 
 /* Select the callers of a function whose entry stays, to call the new one. */
@@ -234,6 +253,21 @@ static struct hfx_error *check_entered(const struct register_check *check,
 	               : NULL;
 }
 
+/* Nothing useful stands behind a call of what never returns. */
+static struct hfx_error *check_return(const struct register_check *check,
+                                      const struct conflict *conflict,
+                                      bool *again)
+{
+	uint32_t peer = check->old_program->functions[conflict->callee].peer;
+
+	if (peer == NO_INDEX ||
+	    !is_redirected(&check->new_program->functions[peer]) ||
+	    !registers_never_returns(check->old_registers, conflict->callee) ||
+	    registers_never_returns(check->new_registers, peer))
+		return NULL;
+	return keep_entry(check, conflict, peer, again);
+}
+
 static struct hfx_error *check_call(const struct register_check *check,
                                     uint32_t caller, uint32_t callee,
                                     bool *again)
@@ -242,6 +276,7 @@ static struct hfx_error *check_call(const struct register_check *check,
 	struct tree tree = {0};
 	register_set before, after;
 
+	HFX_TRY(check_return(check, &conflict, again));
 	HFX_TRY(registers_written_in_all(check->old_registers, callee,
 	                                 &before));
 	if (before == REGISTERS_ALL)

@@ -29,6 +29,8 @@ struct own_use {
 	register_set written;
 	/** Read or written by some instruction. */
 	register_set mentioned;
+	/** Some instruction returns, or hands over to a function that may. */
+	bool returns;
 };
 
 struct registers {
@@ -98,6 +100,19 @@ static bool has_jump_table(const struct program *program,
 	return false;
 }
 
+/* A tail call. */
+static bool leads_away(const struct program *program,
+                       const struct function *function,
+                       const struct instruction *insn)
+{
+	const struct function *target;
+
+	if (!insn->is_jump || !insn->has_reference)
+		return false;
+	target = program_function_at(program, insn->reference.target);
+	return !target || !function_is_family(program, function, target);
+}
+
 static void decode_own(struct registers *registers,
                        const struct function *function, struct own_use *own)
 {
@@ -108,14 +123,17 @@ static void decode_own(struct registers *registers,
 		if (!decoder_next(registers->decoder, function->code,
 		                  function->size, function->addr, off, &insn)) {
 			own->written = own->mentioned = REGISTERS_ALL;
+			own->returns = true;
 			return;
 		}
 		struct register_use use = decoder_registers(registers->decoder);
 		own->written |= use.written;
 		own->mentioned |= use.written | use.read;
-		if (!insn.has_reference &&
-		    (insn.is_call || (insn.is_jump && !stays)))
+		bool is_away = insn.is_jump && !insn.has_reference && !stays;
+		if (is_away || (insn.is_call && !insn.has_reference))
 			own->written = REGISTERS_ALL;
+		own->returns |= insn.is_return || is_away ||
+		                leads_away(registers->program, function, &insn);
 	}
 }
 
@@ -137,6 +155,24 @@ static const struct own_use *own_of(struct registers *registers, uint32_t index)
 register_set registers_written(struct registers *registers, uint32_t index)
 {
 	return own_of(registers, index)->written;
+}
+
+bool registers_never_returns(struct registers *registers, uint32_t index)
+{
+	const struct program *program = registers->program;
+	const struct function *function = &program->functions[index];
+
+	if (own_of(registers, index)->returns)
+		return false;
+	for (size_t i = 0; i < function->num_references; i++) {
+		const struct function *part = program_function_at(
+			program, function->references[i].target);
+
+		if (part && part->parent == index &&
+		    own_of(registers, part - program->functions)->returns)
+			return false;
+	}
+	return true;
 }
 
 struct functions {

@@ -49,6 +49,12 @@ HFX_MUST_CHECK struct hfx_error *
 registers_kept_across(struct registers *registers, uint32_t caller,
                       uint32_t callee, register_set wanted, register_set *ret);
 
+/**
+ * Whether function @p index ends in calls that do not return, and nowhere else.
+ * Its callers then need nothing behind a call of it.
+ */
+bool registers_never_returns(struct registers *registers, uint32_t index);
+
 /** Names for messages, such as "rdx, xmm0". */
 void registers_text(register_set set, char *ret, size_t size);
 

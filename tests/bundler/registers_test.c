@@ -2,7 +2,8 @@
 /*
  * Calls of old code that are under way keep what they have in registers. With
  * -O2, gcc lets a caller keep values in registers that a function it knows does
- * not use; a fix may use them.
+ * not use, and put nothing behind the call of one that never returns. A fix may
+ * use them, or return.
  */
 #include <string.h>
 
@@ -114,6 +115,22 @@ static void a_caller_that_is_left_out_is_refused(void **state)
 	expect_refusal(report, "half", "code that is left out calls it");
 }
 
+static void a_function_that_begins_to_return(void **state)
+{
+	(void)state;
+	build_pair("-O2", HEAD APPLY
+	           "NOINLINE static void fail(int n)\n"
+	           "{ V(, if (n == 5) return;) printf(\"fail %d\\n\", n);\n"
+	           "  exit(0); }\n"
+	           "NOINLINE static int work(int n)\n"
+	           "{ if (n == 5) apply(); if (n > 4) fail(n); return n; }\n"
+	           "int main(int argc, char **argv)\n"
+	           "{ (void)argv; puts(\"go\"); return work(argc + 4); }\n");
+	SCOPED_JSON *report = diff(0, "");
+	expect_warning(report, "they do not expect it to return");
+	expect_output_of_old("go\nfail 5\n");
+}
+
 /* The caller changes, and has values in registers, but not across the call. */
 static void registers_that_nobody_reads_do_not_matter(void **state)
 {
@@ -145,6 +162,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(a_value_that_an_import_takes_is_kept),
 		SANDBOX_TEST(a_pointer_to_the_function_is_refused),
 		SANDBOX_TEST(a_caller_that_is_left_out_is_refused),
+		SANDBOX_TEST(a_function_that_begins_to_return),
 		SANDBOX_TEST(registers_that_nobody_reads_do_not_matter),
 	};
 
