@@ -30,6 +30,7 @@ int hfx_check_main(int argc, char **argv);
 int hfx_doctor_main(int argc, char **argv);
 int hfx_list_main(int argc, char **argv);
 int hfx_perf_map_main(int argc, char **argv);
+int hfx_persist_main(int argc, char **argv);
 int hfx_revert_main(int argc, char **argv);
 int hfx_status_main(int argc, char **argv);
 

@@ -13,6 +13,7 @@ static const char help[] =
 	"  hfx doctor [PID]         say what on this machine would stop hfx\n"
 	"  hfx list PID             list the patches in a process\n"
 	"  hfx perf-map PID         give perf the names of new functions\n"
+	"  hfx persist FIX.hfx      have new starts get it, too\n"
 	"  hfx revert PID NAME|ID   take a patch back\n"
 	"  hfx status [FIX.hfx]     list the processes that carry patches, or "
 	"that\n"
@@ -31,8 +32,8 @@ static const struct command {
 } commands[] = {
 	{"apply", hfx_apply_main},       {"check", hfx_check_main},
 	{"doctor", hfx_doctor_main},     {"list", hfx_list_main},
-	{"perf-map", hfx_perf_map_main}, {"revert", hfx_revert_main},
-	{"status", hfx_status_main},
+	{"perf-map", hfx_perf_map_main}, {"persist", hfx_persist_main},
+	{"revert", hfx_revert_main},     {"status", hfx_status_main},
 };
 
 /** A full disk or a closed pipe must not look like success. */

@@ -1028,4 +1028,103 @@ a_process_in_other_namespaces_is_reached()
 	said fails.log "cannot open the folder /tmp of process $pid"
 }
 
+# ---- persist ----------------------------------------------------------------
+
+persisted_bundles_reach_new_starts()
+{
+	local state=$folder/state
+	local run="env LD_PRELOAD=$libhfx HFX_PERSIST_DIR=$state"
+
+	umask 077
+	make_bundle
+	"$hfx" persist --dir "$state" --list >list.log
+	said list.log "no bundles in $state"
+	"$hfx" persist --dir "$state" fix.hfx >persist.log
+	said persist.log "installed $state/"
+	said persist.log "/0001-fix.hfx"
+	[ "$(stat -c %a "$state" "$state"/*/*)" = "755
+644" ] || die "services cannot read it: $(ls -lR "$state")"
+	"$hfx" persist --dir "$state" --list >list.log
+	grep -qE "^fix +- +[0-9a-f]{12} +server +[0-9a-f]+\$" list.log ||
+		die "$(cat list.log)"
+	"$hfx" persist --dir "$state" --list --json >list.json
+	json_is list.json '[(b["name"], b["file"]) for b in d["bundles"]]' \
+		"[('fix', '0001-fix.hfx')]"
+	fails 1 "$hfx" persist --dir "$state" fix.hfx
+	said fails.log "installed in"
+
+	# shellcheck disable=SC2086 # words
+	start preloaded $run ./old/server
+	answers preloaded 203
+	"$hfx" list "$pid" >list.log
+	said list.log "applied"
+	# shellcheck disable=SC2086 # words
+	start off $run HFX_PERSIST=0 ./old/server
+	answers off 101
+	start plain
+	answers plain 101
+
+	fails 1 "$hfx" persist --dir "$state" --remove other
+	"$hfx" persist --dir "$state" --remove fix >remove.log
+	said remove.log "removed $state/"
+	[ -z "$(ls "$state")" ] || die "something is left: $(ls -R "$state")"
+	# shellcheck disable=SC2086 # words
+	start later $run ./old/server
+	answers later 101
+	answers preloaded 203
+	fails 2 "$hfx" persist
+	fails 2 "$hfx" persist --list --remove fix
+	fails 2 "$hfx" persist --dir "$state" old/server
+}
+
+persisted_bundles_are_for_one_build_and_from_one_owner()
+{
+	local state=$folder/state build
+	local run="env LD_PRELOAD=$libhfx HFX_PERSIST_DIR=$state"
+
+	make_bundle -Wl,--no-as-needed "$libhfx" \
+		-Wl,-rpath,"$(dirname "$libhfx")"
+	"$hfx" persist -q --dir "$state" fix.hfx >persist.log
+	[ ! -s persist.log ] || die "-q is not quiet"
+	build=$(ls "$state")
+
+	# Linked is as good as preloaded; another build is none of its business.
+	start linked env HFX_PERSIST_DIR="$state" ./old/server
+	answers linked 203
+	# shellcheck disable=SC2086 # words
+	start new $run ./new/server
+	[ ! -s new.err ] || die "$(cat new.err)"
+	"$hfx" list "$pid" >list.log
+	said list.log "no patches"
+
+	chmod go+w "$state/$build"
+	# shellcheck disable=SC2086 # words
+	start writable $run ./old/server
+	answers writable 101
+	said writable.err "can be written by others"
+	fails 1 "$hfx" persist --dir "$state" --list
+	chmod go-w "$state/$build"
+	chmod go+w "$state/$build/0001-fix.hfx"
+	# shellcheck disable=SC2086 # words
+	start writable_file $run ./old/server
+	answers writable_file 101
+	chmod go-w "$state/$build/0001-fix.hfx"
+
+	if [ "$(id -u)" = 0 ]; then
+		chown -R nobody "$state/$build"
+		# shellcheck disable=SC2086 # words
+		start stranger $run ./old/server
+		answers stranger 101
+		said stranger.err "belongs to user"
+		chown -R root "$state/$build"
+
+		# More rights than the user: not at all.
+		chown nobody old/server
+		chmod u+s old/server
+		start setuid env HFX_PERSIST_DIR="$state" ./old/server
+		answers setuid 101
+		[ ! -s setuid.err ] || die "$(cat setuid.err)"
+	fi
+}
+
 "$case_name"
