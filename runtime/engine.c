@@ -195,12 +195,12 @@ static bool is_put_back(const struct engine_patches *patches,
 {
 	for (size_t i = 0; i < patches->num_patches; i++) {
 		const struct engine_patch *patch = &patches->patches[i];
+		const struct record_site *site =
+			is_half_way(patch) ? engine_patch_site(patch, live_addr)
+					   : NULL;
 
-		for (size_t k = 0; is_half_way(patch) && k < patch->num_sites;
-		     k++)
-			if (patch->sites[k].live_addr == live_addr &&
-			    !memcmp(patch->sites[k].before, now, JUMP_SIZE))
-				return true;
+		if (site && !memcmp(site->before, now, JUMP_SIZE))
+			return true;
 	}
 	return false;
 }

@@ -35,6 +35,21 @@ uint64_t engine_patches_sequence(const struct engine_patches *patches)
 	return sequence;
 }
 
+static int by_live_addr(const void *a, const void *b)
+{
+	const uint64_t *wanted = a;
+	const struct record_site *site = b;
+
+	return (*wanted > site->live_addr) - (*wanted < site->live_addr);
+}
+
+const struct record_site *engine_patch_site(const struct engine_patch *patch,
+                                            uint64_t live_addr)
+{
+	return hfx_array_search(&live_addr, patch->sites, patch->num_sites,
+	                        sizeof(*patch->sites), by_live_addr);
+}
+
 /** Whether a record can begin there: private, readable, without a file. */
 static bool may_hold_record(const struct mapping *mapping)
 {
@@ -42,6 +57,22 @@ static bool may_hold_record(const struct mapping *mapping)
 	       mapping->protection == PROT_READ &&
 	       (mapping->name[0] != '[' ||
 	        !strncmp(mapping->name, "[anon:", 6));
+}
+
+/** Records of a process that makes them up must not take all memory. */
+static struct hfx_error *check_total(const struct engine_patches *patches,
+                                     uint64_t *total_size, uint64_t size)
+{
+	if (patches->num_patches < RECORDS_MAX_COUNT &&
+	    size <= RECORDS_MAX_SIZE - *total_size) {
+		*total_size += size;
+		return NULL;
+	}
+	return hfx_error_create(HFX_ERROR_BAD_RECORD,
+	                        "the process has more than %d records of "
+	                        "patches, or more than %u bytes of them: they "
+	                        "are not hfx's",
+	                        RECORDS_MAX_COUNT, RECORDS_MAX_SIZE);
 }
 
 static struct hfx_error *read_record(struct target *target,
@@ -66,6 +97,7 @@ static struct hfx_error *read_record(struct target *target,
 
 static struct hfx_error *list_mapping(struct target *target,
                                       const struct mapping *mapping,
+                                      uint64_t *total_size,
                                       struct engine_patches *patches)
 {
 	HFX_CLEANUP(hfx_error_cleanup) struct hfx_error *err = NULL;
@@ -78,6 +110,11 @@ static struct hfx_error *list_mapping(struct target *target,
 	if (err || !record_is_header(&header, mapping->start_addr))
 		return NULL;
 	HFX_TRY(read_record(target, mapping, header.size, &patch));
+	err = check_total(patches, total_size, header.size);
+	if (err) {
+		engine_patch_deinit(&patch);
+		return HFX_TAKE(err);
+	}
 	if (!HFX_ARRAY_PUSH(patches, patches, patch)) {
 		engine_patch_deinit(&patch);
 		return hfx_error_no_memory();
@@ -100,11 +137,12 @@ struct hfx_error *engine_list_in(struct target *target, const struct maps *maps,
                                  struct engine_patches *ret)
 {
 	HFX_CLEANUP(engine_patches_deinit) struct engine_patches patches = {0};
+	uint64_t total_size = 0;
 
 	for (size_t i = 0; i < maps->num_mappings; i++)
 		if (may_hold_record(&maps->mappings[i]))
 			HFX_TRY(list_mapping(target, &maps->mappings[i],
-			                     &patches));
+			                     &total_size, &patches));
 	hfx_array_sort(patches.patches, patches.num_patches,
 	               sizeof(*patches.patches), by_sequence);
 	*ret = patches;

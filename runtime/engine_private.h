@@ -88,6 +88,10 @@ HFX_MUST_CHECK struct hfx_error *engine_list_in(struct target *target,
                                                 const struct maps *maps,
                                                 struct engine_patches *ret);
 
+/** Site of @p patch that begins at @p live_addr, or `NULL`. */
+const struct record_site *engine_patch_site(const struct engine_patch *patch,
+                                            uint64_t live_addr);
+
 /** Largest generation and sequence among @p patches, 0 without any. */
 uint64_t engine_patches_generation(const struct engine_patches *patches);
 uint64_t engine_patches_sequence(const struct engine_patches *patches);

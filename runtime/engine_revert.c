@@ -17,10 +17,7 @@ static bool stands_on(const struct engine_patch *patch,
 		return true;
 	if (later->sequence < patch->sequence)
 		return false;
-	for (size_t i = 0; i < patch->num_sites; i++)
-		if (patch->sites[i].live_addr == live_addr)
-			return true;
-	return false;
+	return engine_patch_site(patch, live_addr) != NULL;
 }
 
 static struct hfx_error *check_order(const struct engine *engine,

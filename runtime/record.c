@@ -196,17 +196,31 @@ static struct hfx_error *bad_record(const char *what)
 	                        what);
 }
 
+/**
+ * The strings of a record. No two share bytes, so all of them together are not
+ * longer than the record: one that says otherwise would be copied many times.
+ */
+struct strings {
+	const uint8_t *data;
+	size_t size;
+	/** Bytes that strings may still take. */
+	size_t left;
+};
+
 /** Copy out the string at @p off, which must end inside the record. */
-static struct hfx_error *copy_string(const uint8_t *data, size_t size,
-                                     uint32_t off, char **ret)
+static struct hfx_error *copy_string(struct strings *strings, uint32_t off,
+                                     char **ret)
 {
-	struct cursor cursor = cursor_init(data, size);
+	struct cursor cursor = cursor_init(strings->data, strings->size);
 	const char *text;
+	size_t size;
 
 	cursor_seek(&cursor, off);
 	text = cursor_string(&cursor);
-	if (!text || strlen(text) > MANIFEST_MAX_STRING)
+	size = text ? strlen(text) + 1 : 0;
+	if (!text || size > MANIFEST_MAX_STRING + 1 || size > strings->left)
 		return bad_record("text");
+	strings->left -= size;
 	*ret = strdup(text);
 	return *ret ? NULL : hfx_error_no_memory();
 }
@@ -292,7 +306,7 @@ static bool site_is_sane(const struct record_site *site)
 	       !memcmp(site->after + JUMP_SIZE, zeros, sizeof(zeros));
 }
 
-static struct hfx_error *copy_functions(const uint8_t *data,
+static struct hfx_error *copy_functions(struct strings *strings,
                                         const struct record_header *header,
                                         struct engine_patch *patch)
 {
@@ -304,13 +318,12 @@ static struct hfx_error *copy_functions(const uint8_t *data,
 	if (!patch->functions || !patch->function_names)
 		return hfx_error_no_memory();
 	patch->num_functions = count;
-	memcpy(patch->functions, data + header->functions_off,
+	memcpy(patch->functions, strings->data + header->functions_off,
 	       count * sizeof(*patch->functions));
 	for (size_t i = 0; i < count; i++) {
 		if (!function_is_sane(header, &patch->functions[i]))
 			return bad_record("function");
-		HFX_TRY(copy_string(data, header->size,
-		                    patch->functions[i].name_off,
+		HFX_TRY(copy_string(strings, patch->functions[i].name_off,
 		                    &patch->function_names[i]));
 	}
 	return NULL;
@@ -326,7 +339,7 @@ static bool code_is_sane(const struct record_header *header,
 	        code->function < header->num_functions);
 }
 
-static struct hfx_error *copy_code(const uint8_t *data,
+static struct hfx_error *copy_code(struct strings *strings,
                                    const struct record_header *header,
                                    struct engine_patch *patch)
 {
@@ -337,12 +350,12 @@ static struct hfx_error *copy_code(const uint8_t *data,
 	if (!patch->code || !patch->code_names)
 		return hfx_error_no_memory();
 	patch->num_code = count;
-	memcpy(patch->code, data + header->code_off,
+	memcpy(patch->code, strings->data + header->code_off,
 	       count * sizeof(*patch->code));
 	for (size_t i = 0; i < count; i++) {
 		if (!code_is_sane(header, &patch->code[i]))
 			return bad_record("code");
-		HFX_TRY(copy_string(data, header->size, patch->code[i].name_off,
+		HFX_TRY(copy_string(strings, patch->code[i].name_off,
 		                    &patch->code_names[i]));
 	}
 	return NULL;
@@ -360,23 +373,27 @@ static struct hfx_error *copy_sites(const uint8_t *data,
 	patch->num_sites = count;
 	memcpy(patch->sites, data + header->sites_off,
 	       count * sizeof(*patch->sites));
+	/* In order, and apart: what looks for one need not look at all. */
 	for (size_t i = 0; i < count; i++)
-		if (!site_is_sane(&patch->sites[i]))
+		if (!site_is_sane(&patch->sites[i]) ||
+		    (i && (patch->sites[i].live_addr <
+		                   patch->sites[i - 1].live_addr ||
+		           patch->sites[i].live_addr -
+		                           patch->sites[i - 1].live_addr <
+		                   JUMP_SIZE)))
 			return bad_record("place of a jump");
 	return NULL;
 }
 
-static struct hfx_error *copy_strings(const uint8_t *data,
+static struct hfx_error *copy_strings(struct strings *strings,
                                       const struct record_header *header,
                                       struct engine_patch *patch)
 {
-	size_t size = header->size;
-
-	HFX_TRY(copy_string(data, size, header->name_off, &patch->name));
-	HFX_TRY(copy_string(data, size, header->version_off, &patch->version));
-	HFX_TRY(copy_string(data, size, header->description_off,
+	HFX_TRY(copy_string(strings, header->name_off, &patch->name));
+	HFX_TRY(copy_string(strings, header->version_off, &patch->version));
+	HFX_TRY(copy_string(strings, header->description_off,
 	                    &patch->description));
-	HFX_TRY(copy_string(data, size, header->module_name_off,
+	HFX_TRY(copy_string(strings, header->module_name_off,
 	                    &patch->module_name));
 	return manifest_name_is_valid(patch->name) ? NULL : bad_record("name");
 }
@@ -415,6 +432,7 @@ struct hfx_error *record_parse(const void *data, size_t size,
                                uint64_t self_addr, struct engine_patch *ret)
 {
 	HFX_CLEANUP(engine_patch_deinit) struct engine_patch patch = {0};
+	struct strings strings = {data, size, size};
 	struct record_header header = {0};
 
 	if (size < RECORD_HEADER_LEAST)
@@ -426,10 +444,10 @@ struct hfx_error *record_parse(const void *data, size_t size,
 	HFX_TRY(check_header(&header, size, self_addr));
 	HFX_TRY(check_symbols(&header));
 	copy_header(&header, &patch);
-	HFX_TRY(copy_strings(data, &header, &patch));
-	HFX_TRY(copy_functions(data, &header, &patch));
+	HFX_TRY(copy_strings(&strings, &header, &patch));
+	HFX_TRY(copy_functions(&strings, &header, &patch));
 	HFX_TRY(copy_sites(data, &header, &patch));
-	HFX_TRY(copy_code(data, &header, &patch));
+	HFX_TRY(copy_code(&strings, &header, &patch));
 	*ret = patch;
 	patch = (struct engine_patch){0};
 	return NULL;

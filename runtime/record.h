@@ -30,6 +30,9 @@
 
 /** Largest record that is read, in bytes. */
 #define RECORD_MAX_SIZE (64u << 20)
+/** Most records of a process, and bytes of all of them. */
+#define RECORDS_MAX_COUNT 1024
+#define RECORDS_MAX_SIZE  (256u << 20)
 
 enum record_state {
 	/** Loaded, no entry written. Left behind only by a killed `hfx`. */

@@ -3,12 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "engine.h"
+#include "engine_private.h"
 #include "record.h"
 
 #define REGION 0x7f0000000000u
@@ -324,6 +325,146 @@ static void no_changed_byte_makes_the_reader_stumble(void **state)
 	buffer_deinit(&record);
 }
 
+/* ---- Records of a process that makes them up --------------------------- */
+
+/** 100,000 functions with one name of 60,000 bytes would be 6 GB. */
+static void a_string_is_copied_once_and_not_for_each_who_names_it(void **state)
+{
+	struct engine_patch patch = sample();
+	struct record_function *functions = calloc(1000, sizeof(*functions));
+	char **names = calloc(1000, sizeof(*names));
+	char *name = calloc(1, 60001);
+	struct buffer record;
+	uint32_t name_off;
+
+	(void)state;
+	memset(name, 'x', 60000);
+	for (size_t i = 0; i < 1000; i++) {
+		functions[i] = patch.functions[0];
+		names[i] = i ? (char *)"" : name;
+	}
+	patch.functions = functions;
+	patch.function_names = names;
+	patch.num_functions = 1000;
+	patch.region_size = 0x100000;
+	patch.symbols = (struct record_symbols){0};
+	assert_null(record_format(&patch, &record));
+	assert_int_equal(parse(record.data, record.size), HFX_ERROR_NONE);
+	memcpy(&functions[0], record.data + sizeof(struct record_header),
+	       sizeof(functions[0]));
+	name_off = functions[0].name_off;
+	for (size_t i = 1; i < 1000; i++)
+		memcpy(record.data + sizeof(struct record_header) +
+		               i * sizeof(functions[0]) +
+		               offsetof(struct record_function, name_off),
+		       &name_off, sizeof(name_off));
+	assert_int_equal(parse(record.data, record.size), HFX_ERROR_BAD_RECORD);
+	buffer_deinit(&record);
+	free(name);
+	free(names);
+	free(functions);
+}
+
+static void places_stand_in_order_and_apart(void **state)
+{
+	static const uint64_t second_addrs[] = {0x555555555004, 0x555555555008,
+	                                        0x555555555003, 0};
+	struct record_site sites[2];
+	struct engine_patch patch = sample();
+
+	(void)state;
+	sites[0] = sites[1] = patch.sites[0];
+	patch.sites = sites;
+	patch.num_sites = 2;
+	for (size_t i = 0; i < 4; i++) {
+		struct buffer record;
+
+		sites[1].live_addr = second_addrs[i];
+		assert_null(record_format(&patch, &record));
+		assert_int_equal(parse(record.data, record.size),
+		                 HFX_ERROR_BAD_RECORD);
+		buffer_deinit(&record);
+	}
+	sites[1].live_addr = sites[0].live_addr + 5;
+	struct buffer record;
+
+	assert_null(record_format(&patch, &record));
+	assert_int_equal(parse(record.data, record.size), HFX_ERROR_NONE);
+	buffer_deinit(&record);
+}
+
+#define STEP UINT64_C(0x10000000)
+
+/** A process with a record at each of its mappings. */
+struct forger {
+	struct target target;
+	uint64_t size;
+};
+
+/** The record at @p self_addr, its end filled with zeros. */
+static struct hfx_error *forge(struct target *target, uint64_t self_addr,
+                               void *buffer, size_t size)
+{
+	const struct forger *forger = (const struct forger *)target;
+	struct engine_patch patch = sample();
+	struct record_header header;
+	struct buffer record;
+	uint8_t *bytes = calloc(1, size + sizeof(header));
+
+	patch.record_addr = self_addr;
+	patch.region_addr = self_addr - RECORD_OFF;
+	patch.region_size = STEP;
+	patch.num_functions = patch.num_code = 0;
+	patch.symbols = (struct record_symbols){0};
+	assert_null(record_format(&patch, &record));
+	memcpy(&header, record.data, sizeof(header));
+	header.size = forger->size;
+	memcpy(record.data, &header, sizeof(header));
+	memcpy(bytes, record.data, record.size < size ? record.size : size);
+	memcpy(buffer, bytes, size);
+	buffer_deinit(&record);
+	free(bytes);
+	return NULL;
+}
+
+static enum hfx_error_code list_forged(size_t count, uint64_t size)
+{
+	static const struct target_ops ops = {.read = forge};
+	struct forger forger = {.target = {.ops = &ops}, .size = size};
+	struct engine_patches patches = {0};
+	struct maps maps;
+	char *text;
+	size_t text_size;
+	FILE *out = open_memstream(&text, &text_size);
+	struct hfx_error *err;
+	enum hfx_error_code code;
+
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, "%llx-%llx r--p 00000000 00:00 0 \n",
+		        (unsigned long long)(REGION + i * STEP + RECORD_OFF),
+		        (unsigned long long)(REGION + i * STEP + STEP));
+	fclose(out);
+	assert_null(maps_parse(text, text_size, &maps));
+	err = engine_list_in(&forger.target, &maps, &patches);
+	code = hfx_error_code(err);
+	assert_int_equal(patches.num_patches, err ? 0 : count);
+	hfx_error_destroy(err);
+	engine_patches_deinit(&patches);
+	maps_deinit(&maps);
+	free(text);
+	return code;
+}
+
+static void the_records_of_a_process_have_a_limit_in_all(void **state)
+{
+	(void)state;
+	assert_int_equal(list_forged(RECORDS_MAX_COUNT, 4096), HFX_ERROR_NONE);
+	assert_int_equal(list_forged(RECORDS_MAX_COUNT + 1, 4096),
+	                 HFX_ERROR_BAD_RECORD);
+	assert_int_equal(list_forged(4, RECORD_MAX_SIZE), HFX_ERROR_NONE);
+	assert_int_equal(list_forged(5, RECORD_MAX_SIZE), HFX_ERROR_BAD_RECORD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +477,10 @@ int main(void)
 		cmocka_unit_test(every_shorter_record_is_refused),
 		cmocka_unit_test(functions_and_places_must_be_possible),
 		cmocka_unit_test(no_changed_byte_makes_the_reader_stumble),
+		cmocka_unit_test(
+			a_string_is_copied_once_and_not_for_each_who_names_it),
+		cmocka_unit_test(places_stand_in_order_and_apart),
+		cmocka_unit_test(the_records_of_a_process_have_a_limit_in_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
