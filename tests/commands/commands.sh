@@ -193,6 +193,10 @@ check_says_whether_a_bundle_would_apply()
 		"(True, 'none', None)"
 
 	"$hfx" apply "$pid" fix.hfx >apply.log
+	"$hfx" list --json "$pid" >list.json
+	json_is list.json \
+		'[c["name"] for c in d["patches"][0]["other_code"]]' "['added']"
+	json_is list.json 'd["patches"][0]["symbols"]' True
 	fails 1 "$hfx" check "$pid" fix.hfx
 	said fails.log "would not apply to $pid (server): fix is already applied"
 	fails 1 "$hfx" check --json "$pid" fix.hfx
@@ -406,6 +410,54 @@ doctor_names_what_stops_it()
 	fi
 }
 
+doctor_sees_the_sandbox_it_is_in()
+{
+	cat >sandbox.c <<'END'
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+/* Run a program that may not use ptrace. */
+int main(int argc, char **argv)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {4, filter};
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (argc < 2 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return 77;
+	execv(argv[1], argv + 1);
+	return 77;
+}
+END
+	"$cc" sandbox.c -o sandbox
+	fails 1 ./sandbox "$hfx" doctor
+	grep -qE "^note +seccomp " fails.log || die "$(cat fails.log)"
+	grep -qE "^note +privileges +no_new_privs" fails.log ||
+		die "$(cat fails.log)"
+	grep -qE "^stop +trial .*seccomp" fails.log || die "$(cat fails.log)"
+	fails 1 ./sandbox "$hfx" doctor --json
+	json_is fails.log 'd["works"]' False
+
+	unshare --mount --user --map-root-user true 2>/dev/null || return 0
+	unshare --user --map-root-user "$hfx" doctor >user.log
+	grep -qE "^note +namespace " user.log || die "$(cat user.log)"
+	[ "$(id -u)" = 0 ] || return 0
+	unshare --mount --pid --fork sh -c "mount -t proc -o hidepid=2 p /proc &&
+		exec setpriv --reuid=65534 --clear-groups '$hfx' doctor" \
+		>hide.log 2>&1 || die "$(cat hide.log)"
+	grep -qE "^note +proc .*hidepid=" hide.log || die "$(cat hide.log)"
+}
+
 # ---- status -----------------------------------------------------------------
 
 status_finds_the_processes_a_bundle_is_for()
@@ -563,6 +615,67 @@ gdb_finds_new_code_in_a_core_file()
 	said gdb.log "fix  -  server  applied"
 	grep -qE 'Line [0-9]+ of "server.c" (starts )?(is )?at address' gdb.log ||
 		die "$(cat gdb.log)"
+}
+
+# lines FILE: what addr2line says of each address in lines.in. It takes the unit
+# of link-time optimization for a source file.
+lines()
+{
+	addr2line -e "$1" <lines.in |
+		sed 's/ (discriminator.*//; s/<artificial>/server.c/'
+}
+
+# unpack_image: modules/0.so, and the addresses of its code in lines.in.
+unpack_image()
+{
+	rm -rf modules
+	zstd -qdc fix.hfx | tar -x
+	readelf -sW modules/0.so | awk '$4 == "FUNC" {print $2, $3}' |
+		while read -r addr size; do
+			for ((i = 0; i < size; i++)); do
+				printf '%x\n' $((16#$addr + i))
+			done
+		done >lines.in
+	[ "$(wc -l <lines.in)" -gt 10 ] || die "no functions"
+}
+
+# The image answers for each address of its code as the new build does.
+has_the_lines_of_new()
+{
+	unpack_image
+	lines new/server >lines.new
+	lines modules/0.so >lines.image
+	cmp lines.new lines.image ||
+		die "$*: $(diff -y lines.new lines.image | head -40)"
+	grep -q 'server\.c' lines.image || die "$*: no lines: $(cat lines.image)"
+	eu-readelf -w modules/0.so >readelf.log 2>&1 || die "$(cat readelf.log)"
+}
+
+an_image_has_the_lines_of_the_new_build()
+{
+	command -v zstd addr2line eu-readelf >/dev/null || skip "no tools"
+	for options in -O0 -O2 "-O2 -gdwarf-4" "-O2 -flto" "-O2 -gz" \
+		"-Os -ffunction-sections"; do
+		# shellcheck disable=SC2086 # words
+		make_bundle $options
+		has_the_lines_of_new "$options"
+	done
+	# addr2line does not follow this one to its other file.
+	make_bundle -O2 -gsplit-dwarf
+	unpack_image
+	lines modules/0.so >lines.image
+	! grep -q '?' lines.image || die "split: $(cat lines.image)"
+	if command -v clang >/dev/null; then
+		cc=clang make_bundle -O2
+		has_the_lines_of_new clang
+	fi
+	if [ -x "$cxx" ]; then
+		make_cpp_bundle
+		has_the_lines_of_new c++
+	fi
+	make_bundle -g0
+	zstd -qdc fix.hfx | tar -x
+	! readelf -SW modules/0.so | grep debug || die "lines out of nothing"
 }
 
 # ---- perf -------------------------------------------------------------------
