@@ -9,10 +9,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "cleanup.h"
+#include "code_search.h"
 #include "inject.h"
+#include "lifeline.h"
 #include "maps.h"
 #include "proc_status.h"
 #include "stop.h"
@@ -22,14 +25,22 @@
 /** Size of the `syscall` instruction. */
 #define GATE_SIZE 2
 
-/** A mapping is searched for it no further than this, in bytes. */
-#define GATE_SEARCH_MAX (1u << 20)
+/** syscall */
+static const uint8_t gate[] = {0x0f, 0x05};
+/** syscall; ret */
+static const uint8_t returning_gate[] = {0x0f, 0x05, 0xc3};
+/** mov $SYS_rt_sigreturn,%rax; syscall: where signal handlers return to. */
+static const uint8_t sigreturn_code[] = {0x48, 0xc7, 0xc0, 0x0f, 0x00,
+                                         0x00, 0x00, 0x0f, 0x05};
 
-/** Largest extended state of a thread that is saved (AMX takes 11 KiB). */
-#define XSTATE_MAX 32768
-
-/** Bytes below the stack pointer that belong to the function (psABI 3.2.2). */
-#define RED_ZONE 128
+/**
+ * Where a call returns to: mov %rax,%rdi, then as above, in a loop. The tracer
+ * sees the result in rdi at the system call, and does not let it be made.
+ */
+static const uint8_t landing[] = {0x48, 0x89, 0xc7, 0xb8, 0x0f, 0x00,
+                                  0x00, 0x00, 0x0f, 0x05, 0xeb, 0xf7};
+/** Offset behind the `syscall` in it. */
+#define LANDING_END 10
 
 /* Not blocked: the kernel kills a process that blocks one when it is raised. */
 #define UNBLOCKED_SIGNALS                                                      \
@@ -43,72 +54,55 @@ struct loan {
 	struct stop_thread *thread;
 	struct user_regs_struct saved_regs;
 	uint64_t saved_mask;
+	/** NT_X86_XSTATE of the thread: vector and floating point registers. */
+	uint8_t *xstate;
+	size_t xstate_size;
+	/** Stack pointer to go on with: below it the way back, if there is one.
+	 */
+	uint64_t sp;
+	bool has_lifeline;
 	/** SIGSTOP came meanwhile; it cannot be blocked. */
 	bool was_stopped;
 	/** The thread stands at the end of a system call of ours. */
 	bool has_passed_gate;
 };
 
+static void loan_deinit(struct loan *loan)
+{
+	stop_destroy(loan->stop);
+	free(loan->xstate);
+}
+
 /* ---- The gate ------------------------------------------------------------ */
-
-static bool search_mapping(pid_t pid, const struct mapping *mapping,
-                           uint64_t *gate_ret)
-{
-	static const uint8_t gate[GATE_SIZE] = {0x0f, 0x05};
-	uint64_t size = mapping->end_addr - mapping->start_addr;
-	struct iovec remote = {(void *)(uintptr_t)mapping->start_addr,
-	                       size < GATE_SEARCH_MAX ? size : GATE_SEARCH_MAX};
-	HFX_CLEANUP(hfx_free) uint8_t *bytes = malloc(remote.iov_len);
-	struct iovec local = {bytes, remote.iov_len};
-	const uint8_t *found;
-	ssize_t got;
-
-	if (!bytes)
-		return false;
-	got = process_vm_readv(pid, &local, 1, &remote, 1, 0);
-	found = got > 0 ? memmem(bytes, (size_t)got, gate, GATE_SIZE) : NULL;
-	if (found)
-		*gate_ret = mapping->start_addr + (uint64_t)(found - bytes);
-	return found;
-}
-
-static bool is_code(const struct mapping *mapping)
-{
-	return mapping->protection & PROT_EXEC &&
-	       mapping->protection & PROT_READ &&
-	       !(mapping->protection & PROT_WRITE) &&
-	       strcmp(mapping->name, "[vsyscall]");
-}
-
-/** The vDSO first: a process does not unmap it. */
-static bool find_gate(pid_t pid, const struct maps *maps, uint64_t *gate_ret)
-{
-	for (int pass = 0; pass < 2; pass++) {
-		for (size_t i = 0; i < maps->num_mappings; i++) {
-			const struct mapping *mapping = &maps->mappings[i];
-			bool is_vdso = !strcmp(mapping->name, "[vdso]");
-
-			if (is_vdso == !pass && is_code(mapping) &&
-			    search_mapping(pid, mapping, gate_ret))
-				return true;
-		}
-	}
-	return false;
-}
 
 struct hfx_error *inject_init(pid_t pid, struct inject *ret)
 {
-	HFX_CLEANUP(maps_deinit) struct maps maps = {0};
-	uint64_t gate_addr;
+	struct inject inject = {.pid = pid};
 
-	HFX_TRY(maps_read(pid, &maps));
-	if (!find_gate(pid, &maps, &gate_addr))
-		return hfx_error_create(HFX_ERROR_UNSUPPORTED,
-		                        "process %d has no system call "
-		                        "instruction that hfx can find",
-		                        pid);
-	*ret = (struct inject){.pid = pid, .gate_addr = gate_addr};
-	return NULL;
+	HFX_TRY(maps_read(pid, &inject.maps));
+	if (code_search(pid, &inject.maps, sigreturn_code,
+	                sizeof(sigreturn_code), &inject.return_addr) &&
+	    code_search(pid, &inject.maps, returning_gate,
+	                sizeof(returning_gate), &inject.gate_addr)) {
+		*ret = inject;
+		return NULL;
+	}
+	inject.return_addr = 0;
+	if (code_search(pid, &inject.maps, gate, sizeof(gate),
+	                &inject.gate_addr)) {
+		*ret = inject;
+		return NULL;
+	}
+	inject_deinit(&inject);
+	return hfx_error_create(HFX_ERROR_UNSUPPORTED,
+	                        "process %d has no system call instruction "
+	                        "that hfx can find",
+	                        pid);
+}
+
+void inject_deinit(struct inject *inject)
+{
+	maps_deinit(&inject->maps);
 }
 
 /* ---- Borrowing a thread -------------------------------------------------- */
@@ -165,11 +159,47 @@ static int settle(struct loan *loan)
 	return rc;
 }
 
+/** Note what the thread is like. */
+static int save(struct loan *loan)
+{
+	struct iovec vector = {loan->xstate, XSTATE_MAX};
+	pid_t tid = loan->thread->tid;
+
+	loan->saved_regs = loan->thread->regs;
+	loan->sp = loan->saved_regs.rsp;
+	if (ptrace(PTRACE_GETSIGMASK, tid, sizeof(loan->saved_mask),
+	           &loan->saved_mask) ||
+	    ptrace(PTRACE_GETREGSET, tid, (void *)(uintptr_t)NT_X86_XSTATE,
+	           &vector))
+		return -errno;
+	loan->xstate_size = vector.iov_len;
+	return 0;
+}
+
+/** Write the way back, where that can be done without harm. */
+static void write_lifeline(const struct inject *inject, struct loan *loan)
+{
+	struct lifeline_state state = {
+		.regs = loan->saved_regs,
+		.signal_mask = loan->saved_mask,
+		.xstate = loan->xstate,
+		.xstate_size = loan->xstate_size,
+	};
+	uint64_t sp;
+
+	loan->has_lifeline =
+		inject->return_addr &&
+		lifeline_has_room(&inject->maps, state.regs.rsp,
+	                          state.regs.fs_base) &&
+		!lifeline_write(inject->pid, &state, inject->return_addr, &sp);
+	if (loan->has_lifeline)
+		loan->sp = sp;
+}
+
 /** Borrow the thread @p tid; `loan->thread` is `NULL` if that cannot be. */
 static struct hfx_error *borrow_thread(const struct inject *inject,
                                        struct loan *loan, pid_t tid)
 {
-	uint64_t mask = ~UNBLOCKED_SIGNALS;
 	int rc;
 
 	loan->thread = NULL;
@@ -187,17 +217,23 @@ static struct hfx_error *borrow_thread(const struct inject *inject,
 		               ? hfx_error_os(-rc, "stop thread %d", tid)
 		               : NULL;
 	}
-	loan->saved_regs = loan->thread->regs;
-	if (ptrace(PTRACE_GETSIGMASK, tid, sizeof(loan->saved_mask),
-	           &loan->saved_mask) ||
-	    ptrace(PTRACE_SETSIGMASK, tid, sizeof(mask), &mask))
-		return hfx_error_os(errno, "block signals of thread %d", tid);
+	rc = save(loan);
+	if (rc)
+		return hfx_error_os(-rc, "read the state of thread %d", tid);
+	write_lifeline(inject, loan);
 	return NULL;
+}
+
+/** A thread that can go back by itself, or if @p is_last any. */
+static bool is_wanted(const struct inject *inject, const struct loan *loan,
+                      bool is_last)
+{
+	return loan->has_lifeline || is_last || !inject->return_addr;
 }
 
 /** Borrow the first thread that can be, trying each once. */
 static struct hfx_error *borrow_any(const struct inject *inject,
-                                    struct loan *loan)
+                                    struct loan *loan, bool is_last)
 {
 	struct hfx_error *err = NULL;
 	struct dirent *entry;
@@ -209,9 +245,15 @@ static struct hfx_error *borrow_any(const struct inject *inject,
 	if (!dir)
 		return hfx_error_create(HFX_ERROR_NO_PROCESS,
 		                        "process %d has ended", inject->pid);
-	while (!err && !loan->thread && (entry = readdir(dir)))
-		if (atoi(entry->d_name) > 0)
-			err = borrow_thread(inject, loan, atoi(entry->d_name));
+	while (!err && !loan->thread && (entry = readdir(dir))) {
+		if (atoi(entry->d_name) <= 0)
+			continue;
+		err = borrow_thread(inject, loan, atoi(entry->d_name));
+		if (!err && loan->thread && !is_wanted(inject, loan, is_last)) {
+			stop_release(loan->stop);
+			loan->thread = NULL;
+		}
+	}
 	closedir(dir);
 	return err;
 }
@@ -222,8 +264,11 @@ static struct hfx_error *borrow(const struct inject *inject, struct loan *loan)
 	uint64_t end_ns = stop_now_ns() + INJECT_WAIT_MS * NS_PER_MS;
 
 	loan->thread = NULL;
+	HFX_TRY(borrow_any(inject, loan, false));
+	if (loan->thread)
+		return NULL;
 	do {
-		HFX_TRY(borrow_any(inject, loan));
+		HFX_TRY(borrow_any(inject, loan, true));
 		if (loan->thread)
 			return NULL;
 	} while (stop_count(loan->stop, STOP_RUNNING) &&
@@ -285,9 +330,10 @@ static int give_back(const struct inject *inject, struct loan *loan)
 		return rc;
 	if (loan->thread->state == STOP_GONE)
 		return -ESRCH;
-	if (ptrace(PTRACE_SETREGS, tid, NULL, &loan->saved_regs) ||
-	    ptrace(PTRACE_SETSIGMASK, tid, sizeof(loan->saved_mask),
-	           &loan->saved_mask))
+	/* The registers last: up to there the thread can go back by itself. */
+	if (ptrace(PTRACE_SETSIGMASK, tid, sizeof(loan->saved_mask),
+	           &loan->saved_mask) ||
+	    ptrace(PTRACE_SETREGS, tid, NULL, &loan->saved_regs))
 		return -errno;
 	loan->thread->signal = 0;
 	stop_release(loan->stop);
@@ -330,10 +376,22 @@ static int set_regs(struct loan *loan, const struct user_regs_struct *regs)
 	                                                             : 0;
 }
 
-/** With the registers set: run into the gate and out of it. */
+/** The registers first, so that the thread can go back by itself from then. */
+static int send_off(struct loan *loan, const struct user_regs_struct *regs)
+{
+	uint64_t mask = ~UNBLOCKED_SIGNALS;
+	int rc = set_regs(loan, regs);
+
+	if (!rc &&
+	    ptrace(PTRACE_SETSIGMASK, loan->thread->tid, sizeof(mask), &mask))
+		rc = -errno;
+	return rc;
+}
+
+/** Run into the gate and out of it. */
 static int pass_gate(struct loan *loan, const struct user_regs_struct *regs)
 {
-	int rc = set_regs(loan, regs);
+	int rc = send_off(loan, regs);
 
 	if (!rc)
 		rc = run_to_syscall(loan);
@@ -352,6 +410,7 @@ static int run_syscall(const struct inject *inject, struct loan *loan,
 	int rc;
 
 	regs.rip = inject->gate_addr;
+	regs.rsp = loan->sp;
 	regs.rax = (uint64_t)number;
 	regs.orig_rax = UINT64_MAX;
 	regs.rdi = args[0];
@@ -366,9 +425,26 @@ static int run_syscall(const struct inject *inject, struct loan *loan,
 	return rc;
 }
 
-/** Let the function run until it returns to the gate. */
-static int run_to_gate(const struct inject *inject, struct loan *loan,
-                       uint64_t return_sp)
+/** Code is written as a debugger writes it: the page is not writable. */
+static int write_code(const struct loan *loan, uint64_t live_addr,
+                      const uint8_t *code, size_t size)
+{
+	for (size_t off = 0; off < size; off += sizeof(long)) {
+		long word = 0;
+		size_t left = size - off;
+
+		memcpy(&word, code + off,
+		       left < sizeof(word) ? left : sizeof(word));
+		if (ptrace(PTRACE_POKETEXT, loan->thread->tid,
+		           (void *)(uintptr_t)(live_addr + off), (void *)word))
+			return -errno;
+	}
+	return 0;
+}
+
+/** Let the function run until it returns to the landing. */
+static int run_to_landing(struct loan *loan, uint64_t landing_addr,
+                          uint64_t return_sp)
 {
 	for (;;) {
 		const struct user_regs_struct *regs = &loan->thread->regs;
@@ -378,13 +454,13 @@ static int run_to_gate(const struct inject *inject, struct loan *loan,
 			return rc;
 		if (stop_deadline_passed(loan->stop))
 			return -ETIMEDOUT;
-		if (regs->rip == inject->gate_addr + GATE_SIZE &&
+		if (regs->rip == landing_addr + LANDING_END &&
 		    regs->rsp == return_sp)
 			return 0;
 	}
 }
 
-/** Leave the system call that the return has become, without making it. */
+/** Leave the system call that the landing begins, without making it. */
 static int cancel_syscall(struct loan *loan)
 {
 	struct user_regs_struct regs = loan->thread->regs;
@@ -395,8 +471,25 @@ static int cancel_syscall(struct loan *loan)
 	return rc ? rc : run_to_syscall(loan);
 }
 
+/** The stack pointer at a function's entry: what it leaves alone lies above. */
+static uint64_t entry_sp(const struct loan *loan)
+{
+	if (loan->has_lifeline)
+		return loan->sp;
+	return ((loan->sp - RED_ZONE) & ~UINT64_C(15)) - sizeof(uint64_t);
+}
+
+/** Have what the thread is sent to next return to @p addr. */
+static int set_return(const struct loan *loan, uint64_t sp, uint64_t addr)
+{
+	return ptrace(PTRACE_POKEDATA, loan->thread->tid, (void *)(uintptr_t)sp,
+	              (void *)addr)
+	               ? -errno
+	               : 0;
+}
+
 /** @param[in] live_addr Function; its stack gets a return address alone. */
-static int run_call(const struct inject *inject, struct loan *loan,
+static int run_call(struct loan *loan, uint64_t landing_addr,
                     uint64_t live_addr, const uint64_t args[2],
                     uint64_t *result_ret)
 {
@@ -406,50 +499,72 @@ static int run_call(const struct inject *inject, struct loan *loan,
 	regs.rip = live_addr;
 	regs.rdi = args[0];
 	regs.rsi = args[1];
-	regs.rsp = ((regs.rsp - RED_ZONE) & ~UINT64_C(15)) - sizeof(uint64_t);
+	regs.rsp = entry_sp(loan);
 	regs.rax = 0;
 	regs.orig_rax = UINT64_MAX;
 	/* The psABI wants DF clear at a call; TF would raise SIGTRAP. */
 	regs.eflags &= ~UINT64_C(0x500);
-	if (ptrace(PTRACE_POKEDATA, loan->thread->tid,
-	           (void *)(uintptr_t)regs.rsp, (void *)inject->gate_addr))
-		return -errno;
-	rc = set_regs(loan, &regs);
+	rc = set_return(loan, regs.rsp, landing_addr);
 	if (!rc)
-		rc = run_to_gate(inject, loan, regs.rsp + sizeof(uint64_t));
+		rc = send_off(loan, &regs);
+	if (!rc)
+		rc = run_to_landing(loan, landing_addr,
+		                    regs.rsp + sizeof(uint64_t));
 	if (rc)
 		return rc;
-	*result_ret = loan->thread->regs.orig_rax;
+	*result_ret = loan->thread->regs.rdi;
 	return cancel_syscall(loan);
 }
 
 /** As run_call(), with vector and floating point registers put back. */
-static int run_call_saved(const struct inject *inject, struct loan *loan,
+static int run_call_saved(struct loan *loan, uint64_t landing_addr,
                           uint64_t live_addr, const uint64_t args[2],
                           uint64_t *result_ret)
 {
-	HFX_CLEANUP(hfx_free) void *xstate = malloc(XSTATE_MAX);
-	struct iovec vector = {xstate, XSTATE_MAX};
-	pid_t tid = loan->thread->tid;
-	void *kind = (void *)(uintptr_t)NT_X86_XSTATE;
-	int rc;
+	struct iovec vector = {loan->xstate, loan->xstate_size};
+	int rc = run_call(loan, landing_addr, live_addr, args, result_ret);
 
-	if (!xstate)
-		return -ENOMEM;
-	if (ptrace(PTRACE_GETREGSET, tid, kind, &vector))
-		return -errno;
-	rc = run_call(inject, loan, live_addr, args, result_ret);
 	if (regain(loan))
 		return rc;
 	if (loan->thread->state == STOP_STOPPED &&
-	    ptrace(PTRACE_SETREGSET, tid, kind, &vector) && !rc)
+	    ptrace(PTRACE_SETREGSET, loan->thread->tid,
+	           (void *)(uintptr_t)NT_X86_XSTATE, &vector) &&
+	    !rc)
 		rc = -errno;
+	return rc;
+}
+
+/** Call with a page of our own to land on. */
+static int run_call_landing(const struct inject *inject, struct loan *loan,
+                            uint64_t live_addr, const uint64_t args[2],
+                            uint64_t *result_ret)
+{
+	uint64_t map_args[6] = {0, PAGE_BYTES, PROT_READ | PROT_EXEC,
+	                        MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX};
+	uint64_t unmap_args[6] = {0, PAGE_BYTES};
+	int64_t page, result;
+	int rc = run_syscall(inject, loan, SYS_mmap, map_args, &page);
+
+	if (rc || page < 0)
+		return rc ? rc : (int)page;
+	rc = write_code(loan, (uint64_t)page, landing, sizeof(landing));
+	if (!rc)
+		rc = run_call_saved(loan, (uint64_t)page, live_addr, args,
+		                    result_ret);
+	/* A thread that is not back from the call is still to return there. */
+	if (!rc && loan->has_lifeline)
+		rc = set_return(loan, loan->sp, inject->return_addr);
+	unmap_args[0] = (uint64_t)page;
+	if (!rc)
+		rc = run_syscall(inject, loan, SYS_munmap, unmap_args, &result);
 	return rc;
 }
 
 static struct hfx_error *begin(const struct inject *inject, struct loan *loan)
 {
-	*loan = (struct loan){0};
+	*loan = (struct loan){.xstate = malloc(XSTATE_MAX)};
+	if (!loan->xstate)
+		return hfx_error_no_memory();
 	HFX_TRY(stop_create(inject->pid, &loan->stop));
 	HFX_TRY(borrow(inject, loan));
 	stop_set_deadline(loan->stop,
@@ -492,7 +607,7 @@ struct hfx_error *inject_syscall(const struct inject *inject, long number,
 		rc = run_syscall(inject, &loan, number, args, result_ret);
 		err = end(inject, &loan, rc, "a system call");
 	}
-	stop_destroy(loan.stop);
+	loan_deinit(&loan);
 	return err;
 }
 
@@ -504,9 +619,10 @@ struct hfx_error *inject_call(const struct inject *inject, uint64_t live_addr,
 	int rc;
 
 	if (!err) {
-		rc = run_call_saved(inject, &loan, live_addr, args, result_ret);
+		rc = run_call_landing(inject, &loan, live_addr, args,
+		                      result_ret);
 		err = end(inject, &loan, rc, "a call");
 	}
-	stop_destroy(loan.stop);
+	loan_deinit(&loan);
 	return err;
 }

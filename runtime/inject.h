@@ -5,16 +5,22 @@
  * Making another process make a system call, or call a function.
  *
  * One thread is borrowed: stopped, sent through a `syscall` instruction that
- * the process has anyway (in the vDSO), and put back as it was. Nothing of the
- * process is written for that.
+ * the process has anyway, and put back as it was. Nothing of the process is
+ * written for that but what lies below the thread's stack.
+ *
+ * - The tracer may be killed meanwhile: the thread then goes back by itself
+ *   (lifeline.h). Threads that can are tried first; one that cannot, because
+ *   its stack may end anywhere or the process lacks the instructions for it, is
+ *   borrowed only if there is no other, and then the tracer's end in these
+ *   microseconds would end the process.
  *
  * - Signals wait: the thread's signal mask blocks them until it is put back.
  *   What is used to regain control are system call stops, which, unlike steps
  *   and breakpoints, raise no signal.
  * - A system call that the thread was in is restarted, since the last stop is
  *   one in which the kernel decides about that (see stop.h).
- * - A function that is called returns to the same `syscall` instruction: its
- *   result is then the number of a system call that is not made.
+ * - A function that is called returns to a page of ours, with a system call
+ * that is not made; the page goes afterwards.
  */
 #ifndef HFX_RUNTIME_INJECT_H
 #define HFX_RUNTIME_INJECT_H
@@ -23,6 +29,7 @@
 #include <sys/types.h>
 
 #include "error.h"
+#include "maps.h"
 
 /**
  * How long a thread may take to stop before the next one is tried, how long
@@ -36,6 +43,10 @@ struct inject {
 	pid_t pid;
 	/** Address of a `syscall` instruction (0f 05) in the process. */
 	uint64_t gate_addr;
+	/** Code that makes rt_sigreturn; if not 0, the gate returns to it. */
+	uint64_t return_addr;
+	/** As they were: the stacks of threads are found there. */
+	struct maps maps;
 };
 
 /**
@@ -44,6 +55,9 @@ struct inject {
  * Errors: #HFX_ERROR_UNSUPPORTED if no system call instruction is found.
  */
 HFX_MUST_CHECK struct hfx_error *inject_init(pid_t pid, struct inject *ret);
+
+/** Guard and destructor. */
+void inject_deinit(struct inject *inject);
 
 /**
  * Make a system call.

@@ -145,6 +145,7 @@ static void ptrace_destroy(struct target *target)
 {
 	struct target_ptrace *ptrace_target = to_ptrace(target);
 
+	inject_deinit(&ptrace_target->inject);
 	hfx_close(&ptrace_target->pidfd);
 	hfx_close(&ptrace_target->mem_fd);
 	free(ptrace_target);

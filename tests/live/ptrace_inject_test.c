@@ -226,6 +226,78 @@ static void a_call_that_does_not_return_is_ended(void **state)
 	assert_int_equal(shared->wrong, 0);
 }
 
+/* ---- Tracers that die ------------------------------------------------------
+ */
+
+/** Kinds of threads, and behind them one that watches its registers. */
+#define KIND_REGISTERS CHILD_NUM_KINDS
+#define NUM_DEATHS     40
+
+static void run_for_anyone(struct child_shared *shared)
+{
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	if (main_kind == KIND_REGISTERS)
+		run_registers(shared);
+	else
+		run_on_main(shared);
+}
+
+/** Borrow the thread again and again, until the end. */
+static void borrow_without_end(pid_t pid, struct child_shared *shared)
+{
+	uint64_t zeros[6] = {0}, returned;
+	struct target *target;
+	int64_t result;
+
+	if (target_create_ptrace(pid, &target))
+		_exit(1);
+	for (;;) {
+		struct hfx_error *err = target->ops->syscall(target, SYS_getpid,
+		                                             zeros, &result);
+
+		if (!err)
+			err = target->ops->call(
+				target, (uint64_t)(uintptr_t)call_target,
+				no_args, &returned);
+		if (err)
+			_exit(1);
+		shared->value++;
+	}
+}
+
+static void kill_a_tracer(pid_t pid, struct child_shared *shared, int delay_us)
+{
+	long before = shared->value;
+	pid_t tracer = fork();
+
+	if (!tracer)
+		borrow_without_end(pid, shared);
+	assert_true(wait_for(&shared->value, before + 1));
+	usleep((useconds_t)delay_us);
+	kill(tracer, SIGKILL);
+	assert_int_equal(waitpid(tracer, NULL, 0), tracer);
+}
+
+static void a_thread_goes_on_when_its_tracer_is_killed(void **state)
+{
+	(void)state;
+	for (int kind = 0; kind <= KIND_REGISTERS; kind++) {
+		struct child_shared *shared = child_share();
+		pid_t pid;
+
+		main_kind = (enum child_kind)kind;
+		pid = child_fork(shared, run_for_anyone);
+		assert_true(wait_for_int(&shared->started, 1));
+		for (int i = 0; i < NUM_DEATHS; i++)
+			kill_a_tracer(pid, shared, i * 37 % 1000);
+		if (kind < KIND_REGISTERS)
+			assert_true(wait_for(&shared->rounds[kind],
+			                     shared->rounds[kind] + 2));
+		assert_true(child_end(shared, pid));
+		assert_int_equal(shared->wrong, 0);
+	}
+}
+
 /* ---- Signals --------------------------------------------------------------
  */
 
@@ -561,6 +633,7 @@ int main(void)
 		cmocka_unit_test(
 			a_call_that_faults_fails_and_the_process_lives),
 		cmocka_unit_test(a_call_that_does_not_return_is_ended),
+		cmocka_unit_test(a_thread_goes_on_when_its_tracer_is_killed),
 		cmocka_unit_test(
 			a_stopped_process_makes_system_calls_and_stays_stopped),
 		cmocka_unit_test(signals_wait_until_a_system_call_is_made),
