@@ -18,7 +18,7 @@ libarchive-dev libzstd-dev libsodium-dev libjansson-dev patch'
 # all of them run.
 test="$build ninja-build libcmocka-dev binutils elfutils gdb groff-base clang
 clang-format libclang-rt-14-dev lld mold dwz linux-perf python3
-python3-jsonschema chromium zstd minisign"
+python3-jsonschema chromium zstd minisign strace"
 memcached='gcc make patch perl xz-utils dpkg-dev debian-archive-keyring
 libevent-dev libsasl2-dev libssl-dev'
 
