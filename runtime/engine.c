@@ -19,6 +19,7 @@
 #include "cleanup.h"
 #include "engine_private.h"
 #include "image.h"
+#include "proc_self.h"
 
 void engine_close(struct engine *engine)
 {
@@ -295,6 +296,7 @@ struct hfx_error *engine_open(struct target *target,
 		.lock_fd = -1,
 	};
 
+	HFX_TRY(proc_self_check());
 	HFX_TRY(lock_process(&engine));
 	HFX_TRY(maps_read(target->pid, &engine.maps));
 	HFX_TRY(modules_read(target, &engine.maps, &engine.modules));

@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "inject.h"
 #include "permission.h"
+#include "proc_self.h"
 #include "proc_status.h"
 #include "target.h"
 
@@ -199,25 +200,32 @@ static struct hfx_error *check_kind(pid_t pid)
 	return NULL;
 }
 
-/** An i386 or x32 program: told by the class of its executable file. */
+/**
+ * An i386 or x32 program: its auxiliary vector has entries of half the size, in
+ * which a 64-bit AT_PHENT is not found. Its file is not opened: that may lie in
+ * a file system that the process's user serves, and never answer.
+ */
 static struct hfx_error *check_class(pid_t pid)
 {
 	HFX_CLEANUP(hfx_close) int fd = -1;
-	unsigned char ident[EI_NIDENT + 4];
+	Elf64_auxv_t entries[64];
 	char path[32];
+	ssize_t size;
 
-	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	snprintf(path, sizeof(path), "/proc/%d/auxv", pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || pread(fd, ident, sizeof(ident), 0) != sizeof(ident))
+	size = fd < 0 ? -1 : read(fd, entries, sizeof(entries));
+	if (size <= 0)
 		return NULL;
-	if (!memcmp(ident, ELFMAG, SELFMAG) &&
-	    (ident[EI_CLASS] != ELFCLASS64 || ident[18] != EM_X86_64))
-		return hfx_error_create(
-			HFX_ERROR_UNSUPPORTED,
-			"process %d runs a program that is not for x86-64 "
-			"(32-bit); hfx patches 64-bit ones",
-			pid);
-	return NULL;
+	for (size_t i = 0; i < (size_t)size / sizeof(*entries); i++)
+		if (entries[i].a_type == AT_PHENT &&
+		    entries[i].a_un.a_val == sizeof(Elf64_Phdr))
+			return NULL;
+	return hfx_error_create(
+		HFX_ERROR_UNSUPPORTED,
+		"process %d runs a program that is not for x86-64 (32-bit); "
+		"hfx patches 64-bit ones",
+		pid);
 }
 
 static struct hfx_error *open_memory(struct target_ptrace *target)
@@ -241,6 +249,7 @@ static struct hfx_error *open_target(struct target_ptrace *target)
 {
 	pid_t pid = target->base.pid;
 
+	HFX_TRY(proc_self_check());
 	HFX_TRY(check_process(pid));
 	target->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (target->pidfd < 0)
