@@ -15,6 +15,7 @@
 #include "engine_bundle.h"
 #include "engine_victim.h"
 #include "maps.h"
+#include "sign.h"
 #include "target.h"
 
 /** A victim that runs. */
@@ -495,6 +496,42 @@ static void bundles_are_ignored_with_more_rights_than_the_user(void **state)
 	end(&victim);
 }
 
+static void a_program_asks_for_the_signatures_that_it_trusts(void **state)
+{
+	struct victim victim = start(HOST, 2, NULL, NULL);
+	const char *path = make_bundle(HOST, "signed", 2, 20);
+	char *key_text, key_path[PATH_MAX];
+	struct secret_key key;
+	FILE *file;
+
+	(void)state;
+	assert_null(secret_key_generate(&key));
+	assert_null(secret_key_format_public(&key, NULL, &key_text));
+	snprintf(key_path, sizeof(key_path), "%s.pub", path);
+	file = fopen(key_path, "w");
+	fputs(key_text, file);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(chmod(key_path, 0644), 0);
+	free(key_text);
+	assert_refused(ask(&victim, "trust /nonexistent"), HFX_ERROR_OS,
+	               "/nonexistent");
+	assert_string_equal(ask(&victim, "trust %s", key_path), "ok");
+	assert_refused(ask(&victim, "apply %s", path), HFX_ERROR_UNTRUSTED,
+	               "not signed");
+	assert_results(&victim, 1, 10);
+	assert_null(sign_bundle(path, &key));
+	assert_string_equal(ask(&victim, "apply %s", path), "ok");
+	assert_results(&victim, 2, 20);
+	/* The keys are read again each time. */
+	assert_int_equal(chmod(key_path, 0666), 0);
+	assert_string_equal(ask(&victim, "revert-all"), "ok");
+	assert_refused(ask(&victim, "apply %s", path), HFX_ERROR_UNTRUSTED,
+	               "written by others");
+	assert_string_equal(ask(&victim, "trust "), "ok");
+	assert_string_equal(ask(&victim, "apply %s", path), "ok");
+	end(&victim);
+}
+
 /* ---- From outside ------------------------------------------------------ */
 
 static struct target *open_target(const struct victim *victim)
@@ -765,6 +802,8 @@ int main(void)
 		cmocka_unit_test(what_cannot_be_preloaded_is_said_in_one_line),
 		cmocka_unit_test(
 			bundles_are_ignored_with_more_rights_than_the_user),
+		cmocka_unit_test(
+			a_program_asks_for_the_signatures_that_it_trusts),
 		cmocka_unit_test(an_unprepared_process_is_patched_from_outside),
 		cmocka_unit_test(each_side_reverts_what_the_other_applied),
 		cmocka_unit_test(a_shared_library_is_patched_like_a_program),

@@ -184,6 +184,8 @@ static bool obey_libhfx(const char *command, const char *arg)
 	else if (!strcmp(command, "helper"))
 		printf("%s\n",
 		       strncpy(helper_path, arg, sizeof(helper_path) - 1));
+	else if (!strcmp(command, "trust"))
+		answer(hfx_set_trust(*arg ? arg : NULL));
 	else if (!strcmp(command, "list"))
 		print_list();
 	else
