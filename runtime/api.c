@@ -21,10 +21,17 @@
  */
 static atomic_int busy_pid;
 
+/**
+ * Stack pointer of the call that is in progress: what is above it is the
+ * program's. Guarded by `busy_pid`.
+ */
+static uint64_t caller_stack_addr;
+
 /** Set by the first change that could not be undone. */
 static atomic_bool is_poisoned;
 
-static struct hfx_error *begin(void)
+/** @param[in] frame Of the function that the program has called. */
+static struct hfx_error *begin(const void *frame)
 {
 	int self = (int)getpid();
 	int seen = atomic_load(&busy_pid);
@@ -39,6 +46,7 @@ static struct hfx_error *begin(void)
 		return hfx_error_create(HFX_ERROR_BUSY,
 		                        "another apply or revert is in "
 		                        "progress");
+	caller_stack_addr = (uint64_t)(uintptr_t)frame;
 	return NULL;
 }
 
@@ -79,17 +87,51 @@ static struct hfx_error *take_options(const void *from, size_t from_size,
 	return NULL;
 }
 
-static struct hfx_error *take_apply_options(const struct hfx_apply_opts *from,
-                                            struct hfx_apply_opts *to)
+static struct hfx_error *check_flags(uint32_t unknown, uint32_t reserved,
+                                     const struct hfx_stop_info *stop)
 {
-	*to = (struct hfx_apply_opts){.sz = sizeof(*to)};
-	if (from)
-		HFX_TRY(take_options(from, from->sz, to, sizeof(*to)));
-	if (to->flags & ~(uint32_t)HFX_APPLY_DRY_RUN || to->reserved)
+	if (unknown || reserved)
 		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
 		                        "the options have flags that this "
 		                        "libhfx does not know");
+	if (stop && stop->sz < sizeof(stop->sz))
+		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
+		                        "the sz of stop_ret is not set to its "
+		                        "size");
 	return NULL;
+}
+
+/** Fill in the first `stop->sz` bytes of @p stop, if there is one. */
+static void give_stop(const struct commit_result *result,
+                      struct hfx_stop_info *stop)
+{
+	struct hfx_stop_info full = {
+		.pause_ns = result->pause_ns,
+		.num_threads = result->num_threads,
+		.num_tries = result->num_tries,
+	};
+
+	if (!stop)
+		return;
+	full.sz = stop->sz;
+	memcpy(stop, &full, full.sz < sizeof(full) ? full.sz : sizeof(full));
+}
+
+/** This process as a target, for a change. */
+static struct hfx_error *open_self(const char *helper_path, struct target **ret)
+{
+	return target_create_self(helper_path, caller_stack_addr, ret);
+}
+
+static struct hfx_error *take_apply_options(const struct hfx_apply_opts *from,
+                                            struct hfx_apply_opts *to)
+{
+	const uint32_t known = HFX_APPLY_DRY_RUN | HFX_APPLY_ALLOW_ACTIVE;
+
+	*to = (struct hfx_apply_opts){.sz = sizeof(*to)};
+	if (from)
+		HFX_TRY(take_options(from, from->sz, to, sizeof(*to)));
+	return check_flags(to->flags & ~known, to->reserved, to->stop_ret);
 }
 
 /**
@@ -120,17 +162,21 @@ static struct hfx_error *apply(const struct bundle *bundle,
 {
 	const struct engine_options options = {
 		.dry_run = (opts->flags & HFX_APPLY_DRY_RUN) != 0,
+		.allow_active = (opts->flags & HFX_APPLY_ALLOW_ACTIVE) != 0,
 		.timeout_ms = opts->timeout_ms,
 		.max_pause_us = opts->max_pause_us,
 	};
+	struct commit_result result = {0};
 	struct target *target;
 	struct hfx_error *err;
 
-	HFX_TRY(target_create_self(opts->helper_path, &target));
-	err = engine_apply(target, bundle, &options, NULL);
+	HFX_TRY(open_self(opts->helper_path, &target));
+	err = engine_apply(target, bundle, &options, &result);
 	if (!err && !options.dry_run)
 		write_perf_map(target);
 	target_destroy(target);
+	if (!err)
+		give_stop(&result, opts->stop_ret);
 	return err;
 }
 
@@ -159,10 +205,11 @@ static struct hfx_error *read_and_apply(const char *path, int fd,
 
 static struct hfx_error *locked_apply(const char *path, int fd,
                                       const struct hfx_apply_opts *opts,
-                                      struct hfx_patch_id *id_ret)
+                                      struct hfx_patch_id *id_ret,
+                                      const void *frame)
 {
 	int saved_errno = errno;
-	struct hfx_error *err = begin();
+	struct hfx_error *err = begin(frame);
 
 	if (!err)
 		err = end(read_and_apply(path, fd, opts, id_ret));
@@ -177,14 +224,14 @@ HFX_API struct hfx_error *hfx_apply_bundle(const char *path,
 	if (!path)
 		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
 		                        "no path of a bundle is given");
-	return locked_apply(path, -1, opts, id_ret);
+	return locked_apply(path, -1, opts, id_ret, __builtin_frame_address(0));
 }
 
 HFX_API struct hfx_error *hfx_apply_bundle_fd(int fd,
                                               const struct hfx_apply_opts *opts,
                                               struct hfx_patch_id *id_ret)
 {
-	return locked_apply(NULL, fd, opts, id_ret);
+	return locked_apply(NULL, fd, opts, id_ret, __builtin_frame_address(0));
 }
 
 /** @param[in] id Patch, or `NULL` for all. */
@@ -193,30 +240,37 @@ static struct hfx_error *revert(const struct hfx_patch_id *id,
 {
 	struct hfx_revert_opts known = {.sz = sizeof(known)};
 	struct engine_options options = {0};
+	struct commit_result result = {0};
 	struct digest digest;
 	struct target *target;
 	struct hfx_error *err;
 
 	if (opts)
 		HFX_TRY(take_options(opts, opts->sz, &known, sizeof(known)));
+	HFX_TRY(check_flags(known.flags & ~(uint32_t)HFX_REVERT_ALLOW_ACTIVE,
+	                    known.reserved, known.stop_ret));
+	options.allow_active = (known.flags & HFX_REVERT_ALLOW_ACTIVE) != 0;
 	options.timeout_ms = known.timeout_ms;
 	options.max_pause_us = known.max_pause_us;
-	HFX_TRY(target_create_self(known.helper_path, &target));
+	HFX_TRY(open_self(known.helper_path, &target));
 	if (id) {
 		memcpy(digest.bytes, id->bytes, sizeof(digest.bytes));
-		err = engine_revert(target, &digest, &options, NULL);
+		err = engine_revert(target, &digest, &options, &result);
 	} else {
-		err = engine_revert_all(target, &options, NULL);
+		err = engine_revert_all(target, &options, &result);
 	}
 	target_destroy(target);
+	if (!err)
+		give_stop(&result, known.stop_ret);
 	return err;
 }
 
 static struct hfx_error *locked_revert(const struct hfx_patch_id *id,
-                                       const struct hfx_revert_opts *opts)
+                                       const struct hfx_revert_opts *opts,
+                                       const void *frame)
 {
 	int saved_errno = errno;
-	struct hfx_error *err = begin();
+	struct hfx_error *err = begin(frame);
 
 	if (!err)
 		err = end(revert(id, opts));
@@ -230,12 +284,12 @@ HFX_API struct hfx_error *hfx_revert(const struct hfx_patch_id *id,
 	if (!id)
 		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
 		                        "no patch is given");
-	return locked_revert(id, opts);
+	return locked_revert(id, opts, __builtin_frame_address(0));
 }
 
 HFX_API struct hfx_error *hfx_revert_all(const struct hfx_revert_opts *opts)
 {
-	return locked_revert(NULL, opts);
+	return locked_revert(NULL, opts, __builtin_frame_address(0));
 }
 
 HFX_API void hfx_set_log(hfx_log_fn *fn, void *arg, enum hfx_log_level max)

@@ -20,7 +20,7 @@ static struct hfx_error *list_self(struct engine_patches *ret)
 	struct target *target;
 	struct hfx_error *err;
 
-	HFX_TRY(target_create_self(NULL, &target));
+	HFX_TRY(target_create_self(NULL, 0, &target));
 	err = engine_list(target, ret);
 	target_destroy(target);
 	return err;

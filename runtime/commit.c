@@ -15,6 +15,7 @@
 #include "digest.h"
 #include "permission.h"
 #include "proc_status.h"
+#include "safe_point.h"
 #include "step.h"
 #include "stop.h"
 
@@ -28,6 +29,7 @@ enum stage {
 	STAGE_OPEN,
 	STAGE_READ,
 	STAGE_COMPARE,
+	STAGE_GUARD,
 	STAGE_STEP,
 	STAGE_WRITE,
 	STAGE_UNDO,
@@ -52,6 +54,7 @@ struct commit {
 	pid_t pid;
 	const struct commit_plan *plan;
 	struct commit_check check;
+	struct safe_point *safe_point;
 	struct stop *stop;
 	/** /proc/PID/mem while threads are stopped. */
 	int mem_fd;
@@ -66,6 +69,7 @@ static void commit_destroy(struct commit *commit)
 	if (!commit)
 		return;
 	stop_destroy(commit->stop);
+	safe_point_destroy(commit->safe_point);
 	commit_check_deinit(&commit->check);
 	free(commit->found);
 	free(commit);
@@ -78,6 +82,8 @@ static struct hfx_error *commit_init(struct commit *commit)
 		calloc(commit->check.num_firsts, sizeof(*commit->found));
 	if (!commit->found)
 		return hfx_error_no_memory();
+	HFX_TRY(safe_point_create(commit->pid, commit->plan,
+	                          &commit->safe_point));
 	return stop_create(commit->pid, &commit->stop);
 }
 
@@ -363,6 +369,10 @@ static int run_window(struct commit *commit, struct attempt *attempt)
 	rc = compare_memory(commit, attempt);
 	if (rc)
 		return rc;
+	attempt->stage = STAGE_GUARD;
+	rc = safe_point_check(commit->safe_point, commit->stop);
+	if (rc)
+		return rc;
 	attempt->stage = STAGE_STEP;
 	rc = clear_sites(commit, attempt);
 	if (rc)
@@ -416,6 +426,7 @@ static struct hfx_error *try_once(struct commit *commit,
 	*attempt = (struct attempt){.stage = STAGE_STOP};
 	commit->mem_fd = -1;
 	HFX_TRY(stop_seize(commit->stop));
+	HFX_TRY(safe_point_prepare(commit->safe_point, commit->stop));
 	prepare_pages(commit);
 	stop_hold_signals(commit->stop);
 	stop_hurry(commit->stop);
@@ -429,11 +440,22 @@ static struct hfx_error *try_once(struct commit *commit,
 	return NULL;
 }
 
-static bool may_try_again(const struct attempt *attempt)
+static bool may_try_again(const struct commit *commit,
+                          const struct attempt *attempt)
 {
-	return (attempt->stage == STAGE_STOP && attempt->rc == -ETIMEDOUT) ||
-	       (attempt->stage == STAGE_STEP &&
-	        (attempt->rc == -ETIMEDOUT || attempt->rc == -EAGAIN));
+	switch (attempt->stage) {
+	case STAGE_STOP:
+		return attempt->rc == -ETIMEDOUT;
+	case STAGE_GUARD:
+		return attempt->rc == -ETIMEDOUT ||
+		       (attempt->rc == -EAGAIN &&
+		        safe_point_advise(commit->safe_point) !=
+		                SAFE_POINT_NEVER);
+	case STAGE_STEP:
+		return attempt->rc == -ETIMEDOUT || attempt->rc == -EAGAIN;
+	default:
+		return false;
+	}
 }
 
 static struct hfx_error *mismatch_error(const struct commit *commit,
@@ -463,6 +485,17 @@ static struct hfx_error *not_quiescent_error(const struct commit *commit,
 		", inside the first bytes of a function to be redirected; try "
 		"again later",
 		attempt->tid, status.name, commit->pid, attempt->live_addr);
+}
+
+static struct hfx_error *slow_check_error(const struct commit *commit)
+{
+	return hfx_error_create(
+		HFX_ERROR_NOT_QUIESCENT,
+		"the stacks of process %d could not be looked through within "
+		"the %u us that its threads may be stopped at a time; try "
+		"again when it has less to do, allow a longer pause, or do "
+		"without the look (--allow-active)",
+		commit->pid, commit->plan->max_pause_us);
 }
 
 static struct hfx_error *write_error(const struct commit *commit,
@@ -500,6 +533,12 @@ static struct hfx_error *attempt_error(const struct commit *commit,
 		return permission_error(commit->pid, commit->pid, -attempt->rc);
 	case STAGE_COMPARE:
 		return mismatch_error(commit, attempt);
+	case STAGE_GUARD:
+		if (attempt->rc == -ENOMEM)
+			return hfx_error_no_memory();
+		if (attempt->rc == -ETIMEDOUT)
+			return slow_check_error(commit);
+		return safe_point_error(commit->safe_point);
 	case STAGE_STEP:
 		return not_quiescent_error(commit, attempt);
 	case STAGE_WRITE:
@@ -522,17 +561,31 @@ static void back_off(uint32_t try_number)
 	usleep(us < BACKOFF_MAX_US ? us : BACKOFF_MAX_US);
 }
 
+/** Whether the next try can tell what this one could not. */
+static bool tells_more_at_once(const struct commit *commit,
+                               const struct attempt *attempt)
+{
+	return attempt->stage == STAGE_GUARD && attempt->rc == -EAGAIN &&
+	       safe_point_advise(commit->safe_point) == SAFE_POINT_AT_ONCE;
+}
+
 /** Try until it works, cannot work, or the time is over. */
 static struct hfx_error *run(struct commit *commit, struct attempt *attempt,
                              uint32_t *num_tries)
 {
 	uint64_t end_ns = stop_now_ns() + commit->plan->timeout_ms * 1000000ull;
+	uint64_t longest_ns = 0;
 
 	for (*num_tries = 1;; ++*num_tries) {
 		HFX_TRY(try_once(commit, attempt));
+		if (attempt->pause_ns < longest_ns)
+			attempt->pause_ns = longest_ns;
+		longest_ns = attempt->pause_ns;
 		if (attempt->stage == STAGE_DONE)
 			return NULL;
-		if (!may_try_again(attempt) || stop_now_ns() >= end_ns)
+		if (tells_more_at_once(commit, attempt))
+			continue;
+		if (!may_try_again(commit, attempt) || stop_now_ns() >= end_ns)
 			return attempt_error(commit, attempt);
 		back_off(*num_tries - 1);
 	}

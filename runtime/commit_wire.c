@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,7 +11,7 @@
 
 #define PLAN_MAGIC   0x70786668u /* "hfxp" */
 #define RESULT_MAGIC 0x72786668u /* "hfxr" */
-#define WIRE_VERSION 1u
+#define WIRE_VERSION 2u
 
 struct plan_frame {
 	uint32_t magic;
@@ -18,7 +19,12 @@ struct plan_frame {
 	int32_t pid;
 	uint32_t timeout_ms;
 	uint32_t max_pause_us;
+	int32_t waiting_tid;
+	/** What follows, in this order. */
 	uint32_t num_writes;
+	uint32_t num_guards;
+	uint32_t names_size;
+	uint32_t num_images;
 };
 
 struct result_frame {
@@ -83,6 +89,32 @@ static struct hfx_error *read_upto(int fd, void *buffer, size_t size,
 	return NULL;
 }
 
+/** Sizes of the lists of a plan against what the other end takes. */
+static struct hfx_error *check_counts(size_t num_writes, size_t num_guards,
+                                      size_t names_size, size_t num_images)
+{
+	const struct {
+		const char *what;
+		size_t count;
+		size_t limit;
+	} counts[] = {
+		{"writes", num_writes, COMMIT_WIRE_MAX_WRITES},
+		{"guarded ranges", num_guards, COMMIT_WIRE_MAX_GUARDS},
+		{"bytes of names", names_size, COMMIT_WIRE_MAX_NAMES},
+		{"images", num_images, COMMIT_WIRE_MAX_IMAGES},
+	};
+
+	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++)
+		if (counts[i].count > counts[i].limit)
+			return hfx_error_create(
+				HFX_ERROR_INVALID_ARGUMENT,
+				"commit plan: %zu %s are more than the %zu "
+				"that one commit can have",
+				counts[i].count, counts[i].what,
+				counts[i].limit);
+	return NULL;
+}
+
 struct hfx_error *commit_wire_send_plan(int fd, pid_t pid,
                                         const struct commit_plan *plan)
 {
@@ -92,18 +124,23 @@ struct hfx_error *commit_wire_send_plan(int fd, pid_t pid,
 		.pid = pid,
 		.timeout_ms = plan->timeout_ms,
 		.max_pause_us = plan->max_pause_us,
+		.waiting_tid = plan->waiting_tid,
 		.num_writes = (uint32_t)plan->num_writes,
+		.num_guards = (uint32_t)plan->num_guards,
+		.names_size = (uint32_t)plan->names_size,
+		.num_images = (uint32_t)plan->num_images,
 	};
 
-	if (plan->num_writes > COMMIT_WIRE_MAX_WRITES)
-		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
-		                        "%zu writes are more than the %u that "
-		                        "one commit can make",
-		                        plan->num_writes,
-		                        COMMIT_WIRE_MAX_WRITES);
+	HFX_TRY(check_counts(plan->num_writes, plan->num_guards,
+	                     plan->names_size, plan->num_images));
 	HFX_TRY(write_all(fd, &frame, sizeof(frame)));
-	return write_all(fd, plan->writes,
-	                 plan->num_writes * sizeof(*plan->writes));
+	HFX_TRY(write_all(fd, plan->writes,
+	                  plan->num_writes * sizeof(*plan->writes)));
+	HFX_TRY(write_all(fd, plan->guards,
+	                  plan->num_guards * sizeof(*plan->guards)));
+	HFX_TRY(write_all(fd, plan->names, plan->names_size));
+	return write_all(fd, plan->images,
+	                 plan->num_images * sizeof(*plan->images));
 }
 
 static struct hfx_error *check_writes(const struct commit_write *writes,
@@ -127,64 +164,109 @@ static struct hfx_error *check_writes(const struct commit_write *writes,
 	return NULL;
 }
 
-static struct hfx_error *read_writes(int fd, size_t num_writes,
-                                     struct commit_write **ret)
+/** The names of guards must end inside the names. */
+static struct hfx_error *check_guards(const struct commit_plan *plan)
 {
-	size_t size = num_writes * sizeof(**ret);
-	HFX_CLEANUP(hfx_free)
-	struct commit_write *writes = malloc(size ? size : 1);
+	if (plan->names_size && plan->names[plan->names_size - 1])
+		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
+		                        "commit plan: a name has no end");
+	for (size_t i = 0; i < plan->num_guards; i++)
+		if (plan->guards[i].name_off >= plan->names_size)
+			return hfx_error_create(
+				HFX_ERROR_INVALID_ARGUMENT,
+				"commit plan: guarded range %zu has no name",
+				i);
+	return NULL;
+}
+
+/** Read a list of @p count items. */
+static struct hfx_error *read_items(int fd, const char *what, size_t count,
+                                    size_t item_size, void *list_ret)
+{
+	size_t size = count * item_size;
+	HFX_CLEANUP(hfx_free) void *items = malloc(size ? size : 1);
 	size_t got;
 
-	if (!writes)
+	if (!items)
 		return hfx_error_no_memory();
-	HFX_TRY(read_upto(fd, writes, size, &got));
+	HFX_TRY(read_upto(fd, items, size, &got));
 	if (got < size)
 		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
-		                        "commit plan: cut short at write %zu "
-		                        "of %zu",
-		                        got / sizeof(*writes), num_writes);
-	HFX_TRY(check_writes(writes, num_writes));
-	*ret = HFX_TAKE(writes);
+		                        "commit plan: cut short at %s %zu of "
+		                        "%zu",
+		                        what, got / item_size, count);
+	*(void **)list_ret = HFX_TAKE(items);
 	return NULL;
+}
+
+static struct hfx_error *read_lists(int fd, struct commit_plan *plan)
+{
+	HFX_TRY(read_items(fd, "write", plan->num_writes, sizeof(*plan->writes),
+	                   &plan->writes));
+	HFX_TRY(check_writes(plan->writes, plan->num_writes));
+	HFX_TRY(read_items(fd, "guarded range", plan->num_guards,
+	                   sizeof(*plan->guards), &plan->guards));
+	HFX_TRY(read_items(fd, "byte of names", plan->names_size, 1,
+	                   &plan->names));
+	HFX_TRY(check_guards(plan));
+	return read_items(fd, "image", plan->num_images, sizeof(*plan->images),
+	                  &plan->images);
+}
+
+/** The rest of a frame is read only when it is of this version. */
+static struct hfx_error *read_frame(int fd, struct plan_frame *frame)
+{
+	const size_t head = offsetof(struct plan_frame, pid);
+	size_t got;
+
+	HFX_TRY(read_upto(fd, frame, head, &got));
+	if (got < head || frame->magic != PLAN_MAGIC)
+		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
+		                        "this is no commit plan");
+	if (frame->version != WIRE_VERSION)
+		return hfx_error_create(
+			HFX_ERROR_INVALID_ARGUMENT,
+			"commit plan has version %u, this hfx-tracer reads %u; "
+			"install libhfx and hfx-tracer of one release",
+			frame->version, WIRE_VERSION);
+	HFX_TRY(read_upto(fd, (uint8_t *)frame + head, sizeof(*frame) - head,
+	                  &got));
+	if (got < sizeof(*frame) - head)
+		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
+		                        "commit plan: cut short at its start");
+	return check_counts(frame->num_writes, frame->num_guards,
+	                    frame->names_size, frame->num_images);
 }
 
 struct hfx_error *commit_wire_receive_plan(int fd, pid_t *pid_ret,
                                            struct commit_plan *ret)
 {
+	HFX_CLEANUP(commit_plan_deinit) struct commit_plan plan = {0};
 	struct plan_frame frame;
-	struct commit_write *writes = NULL;
-	size_t got;
 
-	HFX_TRY(read_upto(fd, &frame, sizeof(frame), &got));
-	if (got < sizeof(frame) || frame.magic != PLAN_MAGIC)
-		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
-		                        "this is no commit plan");
-	if (frame.version != WIRE_VERSION)
-		return hfx_error_create(
-			HFX_ERROR_INVALID_ARGUMENT,
-			"commit plan has version %u, this hfx-tracer reads %u; "
-			"install libhfx and hfx-tracer of one release",
-			frame.version, WIRE_VERSION);
-	if (frame.num_writes > COMMIT_WIRE_MAX_WRITES)
-		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
-		                        "commit plan has %u writes, allowed "
-		                        "are %u",
-		                        frame.num_writes,
-		                        COMMIT_WIRE_MAX_WRITES);
-	HFX_TRY(read_writes(fd, frame.num_writes, &writes));
-	*pid_ret = frame.pid;
-	*ret = (struct commit_plan){
-		.writes = writes,
+	HFX_TRY(read_frame(fd, &frame));
+	plan = (struct commit_plan){
 		.num_writes = frame.num_writes,
 		.timeout_ms = frame.timeout_ms,
 		.max_pause_us = frame.max_pause_us,
+		.num_guards = frame.num_guards,
+		.names_size = frame.names_size,
+		.num_images = frame.num_images,
+		.waiting_tid = frame.waiting_tid,
 	};
+	HFX_TRY(read_lists(fd, &plan));
+	*pid_ret = frame.pid;
+	*ret = plan;
+	plan = (struct commit_plan){0};
 	return NULL;
 }
 
 void commit_plan_deinit(struct commit_plan *plan)
 {
 	free(plan->writes);
+	free(plan->guards);
+	free(plan->names);
+	free(plan->images);
 	*plan = (struct commit_plan){0};
 }
 

@@ -22,6 +22,10 @@
 
 /** Largest number of writes in a plan that is received. */
 #define COMMIT_WIRE_MAX_WRITES (1u << 22)
+/** Likewise of guards, bytes of names, and images. */
+#define COMMIT_WIRE_MAX_GUARDS (1u << 22)
+#define COMMIT_WIRE_MAX_NAMES  (64u << 20)
+#define COMMIT_WIRE_MAX_IMAGES 65536u
 /** Longer error messages are cut, in bytes. */
 #define COMMIT_WIRE_MAX_MESSAGE 4096u
 
@@ -33,14 +37,15 @@ commit_wire_send_plan(int fd, pid_t pid, const struct commit_plan *plan);
  * Receive a plan.
  *
  * Errors: #HFX_ERROR_INVALID_ARGUMENT for what is no plan, is cut short, breaks
- * the limit, or has a write of no or more than #SITE_SIZE bytes.
+ * a limit, has a write of no or more than #SITE_SIZE bytes, or a guard whose
+ * name is none.
  *
  * @param[out] ret Plan, for commit_plan_deinit().
  */
 HFX_MUST_CHECK struct hfx_error *
 commit_wire_receive_plan(int fd, pid_t *pid_ret, struct commit_plan *ret);
 
-/** Free the writes of a plan that was received. */
+/** Free all that a plan that was received owns. */
 void commit_plan_deinit(struct commit_plan *plan);
 
 /**

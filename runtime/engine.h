@@ -20,6 +20,11 @@
 struct engine_options {
 	/** Everything up to, but not including, stopping threads. */
 	bool dry_run;
+	/**
+	 * Threads may be inside the functions that are replaced, but for the
+	 * bytes that are written; such calls finish in the code they began in.
+	 */
+	bool allow_active;
 	/** 0 means 1000. */
 	uint32_t timeout_ms;
 	/** 0 means 10000. */

@@ -273,6 +273,50 @@ static struct hfx_error *make_sites(struct apply *apply)
 	return check_overlaps(patch);
 }
 
+/** Patches that replace the same function: their code of it counts, too. */
+static struct hfx_error *guard_below(struct apply *apply,
+                                     uint64_t old_live_addr)
+{
+	const struct engine *engine = &apply->engine;
+	size_t i = engine_function_from(engine, old_live_addr);
+
+	for (; i < engine->num_functions &&
+	       engine->functions[i].old_live_addr == old_live_addr;
+	     i++)
+		HFX_TRY(engine_guard_function(
+			&engine->patches.patches[engine->functions[i].patch],
+			engine->functions[i].function, &apply->plan));
+	return NULL;
+}
+
+/** Which code no thread may be inside. */
+static struct hfx_error *guard_plan(struct apply *apply)
+{
+	const struct manifest_module *manifest = apply->manifest;
+	const struct engine_patch *patch = &apply->patch;
+
+	if (apply->options && apply->options->allow_active)
+		return NULL;
+	for (size_t i = 0; i < patch->num_functions; i++) {
+		const struct record_function *f = &patch->functions[i];
+
+		HFX_TRY(engine_plan_guard(&apply->plan,
+		                          f->old_live_addr + f->old_entry + 1,
+		                          f->old_live_addr + f->old_size,
+		                          patch->function_names[i]));
+		HFX_TRY(guard_below(apply, f->old_live_addr));
+	}
+	for (size_t i = 0; i < manifest->num_old_code; i++) {
+		const struct manifest_old_code *code = &manifest->old_code[i];
+		uint64_t live_addr = patch->module_bias + code->old_addr;
+
+		HFX_TRY(engine_plan_guard(
+			&apply->plan, live_addr, live_addr + code->old_size,
+			manifest->functions[code->function].name));
+	}
+	return engine_guard_images(&apply->engine, &apply->plan);
+}
+
 static struct hfx_error *make_plan(struct apply *apply)
 {
 	const struct engine_patch *patch = &apply->patch;
@@ -345,7 +389,8 @@ static struct hfx_error *restore_record(struct apply *apply)
 	                           apply->saved_record.data,
 	                           apply->saved_record.size));
 	return apply_write_word(apply, offsetof(struct record_header, flags),
-	                        apply->patch.flags);
+	                        apply->previous->flags | (apply->patch.flags &
+	                                                  RECORD_UNWINDABLE));
 }
 
 /**
@@ -381,6 +426,7 @@ static struct hfx_error *prepare(struct apply *apply)
 	HFX_TRY(apply_load_image(apply));
 	HFX_TRY(make_sites(apply));
 	HFX_TRY(make_plan(apply));
+	HFX_TRY(guard_plan(apply));
 	return write_record(apply);
 }
 

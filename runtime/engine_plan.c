@@ -12,6 +12,9 @@
 void engine_plan_deinit(struct engine_plan *plan)
 {
 	free(plan->writes);
+	free(plan->guards);
+	free(plan->names);
+	free(plan->images);
 	*plan = (struct engine_plan){0};
 }
 
@@ -49,6 +52,46 @@ struct hfx_error *engine_plan_code(struct engine_plan *plan, uint64_t live_addr,
 	                                           : hfx_error_no_memory();
 }
 
+/** Add a name, unless it is the last one already. */
+static struct hfx_error *add_name(struct engine_plan *plan, const char *name,
+                                  uint32_t *off_ret)
+{
+	size_t size = strlen(name) + 1;
+
+	if (plan->num_guards) {
+		*off_ret = plan->guards[plan->num_guards - 1].name_off;
+		if (!strcmp(plan->names + *off_ret, name))
+			return NULL;
+	}
+	if (plan->names_cap - plan->names_size < size) {
+		size_t cap = 2 * (plan->names_cap + size);
+		char *names = realloc(plan->names, cap);
+
+		if (!names)
+			return hfx_error_no_memory();
+		plan->names = names;
+		plan->names_cap = cap;
+	}
+	*off_ret = (uint32_t)plan->names_size;
+	memcpy(plan->names + plan->names_size, name, size);
+	plan->names_size += size;
+	return NULL;
+}
+
+struct hfx_error *engine_plan_guard(struct engine_plan *plan,
+                                    uint64_t start_addr, uint64_t end_addr,
+                                    const char *name)
+{
+	struct guard guard = {.start_addr = start_addr, .end_addr = end_addr};
+
+	/* Nothing but the jump: nobody is inside. */
+	if (start_addr >= end_addr)
+		return NULL;
+	HFX_TRY(add_name(plan, name, &guard.name_off));
+	return HFX_ARRAY_PUSH(plan, guards, guard) ? NULL
+	                                           : hfx_error_no_memory();
+}
+
 struct hfx_error *engine_plan_commit(const struct engine_plan *plan,
                                      struct target *target,
                                      const struct engine_options *options,
@@ -59,6 +102,12 @@ struct hfx_error *engine_plan_commit(const struct engine_plan *plan,
 		.num_writes = plan->num_writes,
 		.timeout_ms = ENGINE_TIMEOUT_MS,
 		.max_pause_us = ENGINE_MAX_PAUSE_US,
+		.guards = plan->guards,
+		.num_guards = plan->num_guards,
+		.names = plan->names,
+		.names_size = plan->names_size,
+		.images = plan->images,
+		.num_images = plan->num_images,
 	};
 
 	if (options && options->timeout_ms)

@@ -103,6 +103,16 @@ struct engine_plan {
 	struct commit_write *writes;
 	size_t num_writes;
 	size_t cap_writes;
+	/** Code that no thread may be inside, and its names. */
+	struct guard *guards;
+	size_t num_guards;
+	size_t cap_guards;
+	char *names;
+	size_t names_size;
+	size_t names_cap;
+	struct commit_image *images;
+	size_t num_images;
+	size_t cap_images;
 };
 
 void engine_plan_deinit(struct engine_plan *plan);
@@ -119,6 +129,15 @@ engine_plan_code(struct engine_plan *plan, uint64_t live_addr,
                  const uint8_t before[SITE_SIZE],
                  const uint8_t after[SITE_SIZE]);
 
+/**
+ * No thread may be inside [@p start_addr, @p end_addr), which is of function
+ * @p name.
+ */
+HFX_MUST_CHECK struct hfx_error *engine_plan_guard(struct engine_plan *plan,
+                                                   uint64_t start_addr,
+                                                   uint64_t end_addr,
+                                                   const char *name);
+
 /** Carry the plan out. */
 HFX_MUST_CHECK struct hfx_error *
 engine_plan_commit(const struct engine_plan *plan, struct target *target,
@@ -132,6 +151,24 @@ engine_plan_commit(const struct engine_plan *plan, struct target *target,
 HFX_MUST_CHECK struct hfx_error *
 engine_check_site(const struct engine *engine, const struct engine_patch *patch,
                   const struct record_site *site);
+
+/* ---- engine_guard.c ---------------------------------------------------- */
+
+/** No thread may be inside any code of @p patch. */
+HFX_MUST_CHECK struct hfx_error *
+engine_guard_patch(const struct engine_patch *patch, struct engine_plan *plan);
+
+/**
+ * No thread may be inside the code that @p patch has for its function
+ * @p index, but for the place of a jump at its start.
+ */
+HFX_MUST_CHECK struct hfx_error *
+engine_guard_function(const struct engine_patch *patch, size_t index,
+                      struct engine_plan *plan);
+
+/** Note the images of all patches of the process, for the unwinder. */
+HFX_MUST_CHECK struct hfx_error *
+engine_guard_images(const struct engine *engine, struct engine_plan *plan);
 
 /* ---- engine_region.c --------------------------------------------------- */
 

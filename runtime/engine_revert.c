@@ -139,6 +139,20 @@ static struct hfx_error *make_plan(const struct engine *engine,
 	                   plan);
 }
 
+/** Which code no thread may be inside: @p patch's, or `NULL` for all. */
+static struct hfx_error *guard_plan(const struct engine *engine,
+                                    const struct engine_patch *patch,
+                                    struct engine_plan *plan)
+{
+	for (size_t i = 0; i < engine->patches.num_patches; i++) {
+		const struct engine_patch *one = &engine->patches.patches[i];
+
+		if (patch ? one == patch : is_applied(one))
+			HFX_TRY(engine_guard_patch(one, plan));
+	}
+	return engine_guard_images(engine, plan);
+}
+
 /** Count the change in one record. The patch is reverted without it. */
 static void note_generation(const struct engine *engine,
                             const struct engine_patch *patch)
@@ -161,6 +175,8 @@ static struct hfx_error *revert(const struct engine *engine,
 	struct commit_result result = {0};
 
 	HFX_TRY(make_plan(engine, patch, &plan));
+	if (!options || !options->allow_active)
+		HFX_TRY(guard_plan(engine, patch, &plan));
 	if (options && options->dry_run)
 		return NULL;
 	HFX_TRY(engine_plan_commit(&plan, engine->target, options, &result));

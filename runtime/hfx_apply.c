@@ -17,24 +17,29 @@ static const char help[] =
 	"Apply a bundle to a running process. Either all of it is applied, or\n"
 	"the process runs on as it was.\n"
 	"\n"
-	"      --all         apply it to every process that has loaded what it "
-	"is for\n"
+	"      --all           apply it to every process that has loaded what "
+	"it\n"
+	"                      is for\n"
 	"      --undo-on-failure\n"
-	"                    with --all: when one process fails, take it back "
-	"from\n"
-	"                    the others\n"
-	"      --dry-run     do everything but stop threads and redirect code\n"
-	"      --trust KEYS  accept bundles signed by these keys only: a "
+	"                      with --all: when one process fails, take it "
+	"back\n"
+	"                      from the others\n"
+	"      --dry-run       do everything but stop threads and redirect "
+	"code\n"
+	"      --allow-active  threads may be inside functions that are "
+	"replaced;\n"
+	"                      such calls finish in the old code\n"
+	"      --trust KEYS    accept bundles signed by these keys only: a "
 	"folder,\n"
-	"                    a file or a key (default: /etc/hfx/trusted.d)\n"
-	"      --log-file F  append a line on what was done to this file, too\n"
-	"                    (always: syslog)\n"
-	"      --timeout MS  keep trying for so long to find the threads "
-	"outside\n"
-	"                    of the code that is redirected (default 1000)\n"
-	"  -q, --quiet       print errors only\n"
-	"  -v, --verbose     print each function\n"
-	"      --help        show this help\n";
+	"                      a file or a key (default: /etc/hfx/trusted.d)\n"
+	"      --log-file F    append a line on what was done to this file, "
+	"too\n"
+	"                      (always: syslog)\n"
+	"      --timeout MS    keep trying for so long to find all threads\n"
+	"                      outside of them (default 1000)\n"
+	"  -q, --quiet         print errors only\n"
+	"  -v, --verbose       print each function\n"
+	"      --help          show this help\n";
 
 struct apply_options {
 	struct engine_options engine;
@@ -56,6 +61,7 @@ static const struct option long_options[] = {
 	{"undo-on-failure", no_argument, NULL, 'U'},
 	{"dry-run", no_argument, NULL, 'n'},
 	{"log-file", required_argument, NULL, 'l'},
+	{"allow-active", no_argument, NULL, 'a'},
 	{"timeout", required_argument, NULL, 't'},
 	{"trust", required_argument, NULL, 'T'},
 	{"quiet", no_argument, NULL, 'q'},
@@ -76,6 +82,9 @@ static int parse_option(int option, const char *text,
 		return 0;
 	case 'n':
 		options->engine.dry_run = true;
+		return 0;
+	case 'a':
+		options->engine.allow_active = true;
 		return 0;
 	case 't':
 		if (parse_number(optarg, 3600000, &options->engine.timeout_ms))

@@ -17,12 +17,16 @@ static const char help[] =
 	"       hfx revert [OPTION...] --all PID\n"
 	"Take a patch back: its name, or at least 6 digits of its id.\n"
 	"\n"
-	"      --all         take all patches back, newest first, in one stop\n"
-	"      --log-file F  as for apply\n"
-	"      --timeout MS  as for apply (default 1000)\n"
-	"  -q, --quiet       print errors only\n"
-	"  -v, --verbose     print how the threads were stopped\n"
-	"      --help        show this help\n";
+	"      --all           take all patches back, newest first, in one "
+	"stop\n"
+	"      --allow-active  threads may be inside the code that is taken "
+	"back;\n"
+	"                      such calls finish in it\n"
+	"      --log-file F    as for apply\n"
+	"      --timeout MS    as for apply (default 1000)\n"
+	"  -q, --quiet         print errors only\n"
+	"  -v, --verbose       print how the threads were stopped\n"
+	"      --help          show this help\n";
 
 struct revert_options {
 	struct engine_options engine;
@@ -40,6 +44,7 @@ struct revert_options {
 static const struct option long_options[] = {
 	{"all", no_argument, NULL, 'a'},
 	{"log-file", required_argument, NULL, 'l'},
+	{"allow-active", no_argument, NULL, 'A'},
 	{"timeout", required_argument, NULL, 't'},
 	{"quiet", no_argument, NULL, 'q'},
 	{"verbose", no_argument, NULL, 'v'},
@@ -56,6 +61,9 @@ static int parse_option(int option, const char *text,
 		return 0;
 	case 'l':
 		options->log_path = optarg;
+		return 0;
+	case 'A':
+		options->engine.allow_active = true;
 		return 0;
 	case 't':
 		if (parse_number(optarg, 3600000, &options->engine.timeout_ms))

@@ -22,6 +22,7 @@
 #include "file.h"
 #include "hfx.h"
 #include "persist.h"
+#include "target.h"
 
 static void print_warning(void *arg, enum hfx_log_level level,
                           const char *message)
@@ -180,10 +181,12 @@ __attribute__((__constructor__)) static void apply_bundles(void)
 	const char *list = secure_getenv("HFX_BUNDLES");
 	int saved_errno = errno;
 
+	target_self_set_starting(true);
 	hfx_set_log(print_warning, NULL, HFX_LOG_WARNING);
 	apply_persisted();
 	if (list)
 		apply_named(list);
 	hfx_set_log(NULL, NULL, HFX_LOG_ERROR);
+	target_self_set_starting(false);
 	errno = saved_errno;
 }

@@ -82,3 +82,27 @@ int proc_status_read(pid_t pid, pid_t tid, struct proc_status *ret)
 	parse(text, ret);
 	return 0;
 }
+
+/** Place of `startstack` among the numbers behind the name. */
+#define START_STACK 26
+
+uint64_t proc_start_stack(pid_t pid)
+{
+	HFX_CLEANUP(hfx_close) int fd = -1;
+	char text[2048];
+	char path[64];
+	char *word;
+	ssize_t size;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	size = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (size <= 0)
+		return 0;
+	text[size] = '\0';
+	/* The name may hold anything, parentheses too. */
+	word = strrchr(text, ')');
+	for (int i = 0; word && i < START_STACK; i++)
+		word = strchr(word + 1, ' ');
+	return word ? strtoull(word, NULL, 10) : 0;
+}

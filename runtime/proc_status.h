@@ -39,4 +39,10 @@ struct proc_status {
  */
 int proc_status_read(pid_t pid, pid_t tid, struct proc_status *ret);
 
+/**
+ * Where the stack of the process @p pid began when its program did
+ * (proc_pid_stat(5), startstack); 0 if that is not told.
+ */
+uint64_t proc_start_stack(pid_t pid);
+
 #endif /* HFX_RUNTIME_PROC_STATUS_H */

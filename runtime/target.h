@@ -11,6 +11,7 @@
 #ifndef HFX_RUNTIME_TARGET_H
 #define HFX_RUNTIME_TARGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -64,14 +65,24 @@ struct target {
 };
 
 /**
- * The calling process. Commits by itself while it has one thread, else by
- * hfx-tracer.
+ * The calling process. Commits by itself while it has one thread that is
+ * outside of what the plan guards, else by hfx-tracer.
  *
  * @param[in] tracer_path Path of hfx-tracer, borrowed, or `NULL` for the one
  * installed with the library.
+ * @param[in] stack_addr Where the program's own frames begin on the stack of
+ * the calling thread: below are those of libhfx. Needed for commits.
  */
 HFX_MUST_CHECK struct hfx_error *target_create_self(const char *tracer_path,
+                                                    uint64_t stack_addr,
                                                     struct target **ret);
+
+/**
+ * Say whether only the dynamic linker's frames are on the stack, at the start
+ * of the program. It keeps the program's entry point there, which may stand
+ * right behind a function and so look like a return address of it.
+ */
+void target_self_set_starting(bool is_starting);
 
 /**
  * Another process, by ptrace. Threads are only stopped inside `syscall`, `call`

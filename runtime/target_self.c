@@ -11,11 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "guard.h"
+#include "maps.h"
 #include "target.h"
 #include "tracer.h"
 
@@ -24,6 +27,8 @@ struct target_self {
 	int mem_fd;
 	/** Owned; `NULL` for the one installed with the library. */
 	char *tracer_path;
+	/** From here up the calling thread's stack is the program's. */
+	uint64_t stack_addr;
 };
 
 static struct target_self *to_self(struct target *target)
@@ -183,16 +188,99 @@ static struct hfx_error *commit_alone(struct target *target,
 	return NULL;
 }
 
+/** Set while the program has not begun. */
+static bool is_at_start;
+
+void target_self_set_starting(bool is_starting)
+{
+	is_at_start = is_starting;
+}
+
+static void drop_entry_points(uint64_t *words, size_t num_words)
+{
+	uint64_t entry_addr = getauxval(AT_ENTRY);
+
+	for (size_t i = 0; i < num_words; i++)
+		if (words[i] == entry_addr)
+			words[i] = 0;
+}
+
+/** Whether no word of the stack from @p addr to @p end looks like a frame. */
+static struct hfx_error *scan_words(struct target *target,
+                                    const struct guard_set *guards,
+                                    uint64_t addr, uint64_t end, bool *ret)
+{
+	uint64_t words[512];
+
+	*ret = true;
+	while (*ret && addr < end) {
+		size_t count = sizeof(words) / sizeof(*words);
+
+		if ((end - addr) / sizeof(*words) < count)
+			count = (end - addr) / sizeof(*words);
+		HFX_TRY(self_read(target, addr, words, count * sizeof(*words)));
+		if (is_at_start)
+			drop_entry_points(words, count);
+		*ret = guard_set_scan(guards, words, count) == count;
+		addr += count * sizeof(*words);
+	}
+	return NULL;
+}
+
+/**
+ * Whether the only thread is for sure outside of the guarded code: its program
+ * counter is here, so its stack tells (stack_scan.h).
+ */
+static struct hfx_error *is_outside(struct target *target,
+                                    const struct commit_plan *plan, bool *ret)
+{
+	uint64_t stack_addr = to_self(target)->stack_addr;
+	HFX_CLEANUP(guard_set_deinit) struct guard_set guards = {0};
+	HFX_CLEANUP(maps_deinit) struct maps maps = {0};
+	const struct mapping *stack;
+
+	*ret = !plan->num_guards;
+	if (*ret)
+		return NULL;
+	HFX_TRY(guard_set_init(plan->guards, plan->num_guards, &guards));
+	HFX_TRY(maps_read(target->pid, &maps));
+	stack = maps_find(&maps, stack_addr);
+	if (!stack)
+		return NULL;
+	return scan_words(target, &guards, stack_addr & ~UINT64_C(7),
+	                  stack->end_addr, ret);
+}
+
+/** Without hfx-tracer nothing tells where the only thread is. */
+static struct hfx_error *explain(struct hfx_error *err, bool is_single)
+{
+	enum hfx_error_code code = hfx_error_code(err);
+
+	if (!is_single ||
+	    (code != HFX_ERROR_PERMISSION && code != HFX_ERROR_UNSUPPORTED &&
+	     code != HFX_ERROR_OS && code != HFX_ERROR_STOP))
+		return err;
+	return hfx_error_wrap(err, "the calling thread may be inside a "
+	                           "function that would be replaced, and "
+	                           "only hfx-tracer can tell");
+}
+
 static struct hfx_error *self_commit(struct target *target,
                                      const struct commit_plan *plan,
                                      struct commit_result *ret)
 {
-	bool is_single = false;
+	struct commit_plan waiting = *plan;
+	bool is_single = false, is_safe = false;
 
 	HFX_TRY(is_single_threaded(&is_single));
 	if (is_single)
+		HFX_TRY(is_outside(target, plan, &is_safe));
+	if (is_safe)
 		return commit_alone(target, plan, ret);
-	return tracer_commit(target, to_self(target)->tracer_path, plan, ret);
+	waiting.waiting_tid = gettid();
+	return explain(tracer_commit(target, to_self(target)->tracer_path,
+	                             &waiting, ret),
+	               is_single);
 }
 
 static void self_destroy(struct target *target)
@@ -228,12 +316,13 @@ static const struct target_ops self_ops = {
 };
 
 struct hfx_error *target_create_self(const char *tracer_path,
-                                     struct target **ret)
+                                     uint64_t stack_addr, struct target **ret)
 {
 	struct target_self *self = calloc(1, sizeof(*self));
 
 	if (!self)
 		return hfx_error_no_memory();
+	self->stack_addr = stack_addr;
 	self->base = (struct target){.ops = &self_ops, .pid = getpid()};
 	self->mem_fd = open("/proc/thread-self/mem", O_RDWR | O_CLOEXEC);
 	if (self->mem_fd < 0) {

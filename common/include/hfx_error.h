@@ -69,7 +69,7 @@ enum hfx_error_code {
 	/** The record of patches in the process is malformed. */
 	HFX_ERROR_BAD_RECORD = 33,
 
-	/** A thread stayed inside code to be replaced. Transient. */
+	/** Threads stayed inside functions that change. Transient. */
 	HFX_ERROR_NOT_QUIESCENT = 40,
 	/** Some thread could not be stopped. Transient. */
 	HFX_ERROR_STOP = 41,

@@ -121,6 +121,24 @@ struct hfx_patch_id {
 enum hfx_apply_flags {
 	/** Do everything up to, but not including, stopping threads. */
 	HFX_APPLY_DRY_RUN = 1 << 0,
+	/**
+	 * Apply also while threads are inside functions that are replaced,
+	 * unless they stand in the very bytes that are written. Such calls
+	 * finish in the old code, while others run the new one.
+	 */
+	HFX_APPLY_ALLOW_ACTIVE = 1 << 1,
+};
+
+/** What a stop of the other threads cost. Allocated by the caller. */
+struct hfx_stop_info {
+	/** Size of this structure as the caller knows it. Required. */
+	size_t sz;
+	/** Longest time that threads were stopped at once, nanoseconds. */
+	uint64_t pause_ns;
+	/** Threads that were stopped, the calling one included. */
+	uint32_t num_threads;
+	/** Tries that were needed. */
+	uint32_t num_tries;
 };
 
 /**
@@ -145,17 +163,22 @@ struct hfx_apply_opts {
 	/**
 	 * Path of hfx-tracer, the program that stops the other threads; `NULL`
 	 * means the one installed with the library. Not run while the process
-	 * has a single thread.
+	 * has a single thread, unless it has to tell whether that one is inside
+	 * a function that is replaced.
 	 */
 	const char *helper_path;
+	/** Filled in on success; may be `NULL`. */
+	struct hfx_stop_info *stop_ret;
 };
 
 /**
  * Apply the bundle at @p path to this process.
  *
  * Returns once every later call, in any thread, reaches the new code, or once
- * the attempt has been undone. Calls that are inside a replaced function
- * finish in the old code.
+ * the attempt has been undone. It takes effect at a moment in which no thread
+ * is inside a function that it replaces, the calling one included; when none
+ * comes within `timeout_ms`, #HFX_ERROR_NOT_QUIESCENT names the threads and
+ * functions. #HFX_APPLY_ALLOW_ACTIVE does without.
  *
  * Where the Yama security module restricts ptrace to descendants, the process
  * names hfx-tracer by PR_SET_PTRACER for the length of the call, which ends
@@ -182,16 +205,27 @@ hfx_apply_bundle_fd(int fd, const struct hfx_apply_opts *opts,
 
 /* ---- Reverting --------------------------------------------------------- */
 
+enum hfx_revert_flags {
+	/** As #HFX_APPLY_ALLOW_ACTIVE, of the code that is taken back. */
+	HFX_REVERT_ALLOW_ACTIVE = 1 << 0,
+};
+
 /** Options for hfx_revert() and hfx_revert_all(). As #hfx_apply_opts. */
 struct hfx_revert_opts {
 	size_t sz;
 	uint32_t timeout_ms;
 	uint32_t max_pause_us;
 	const char *helper_path;
+	struct hfx_stop_info *stop_ret;
+	/** Set of #hfx_revert_flags. */
+	uint32_t flags;
+	/** Must be 0. */
+	uint32_t reserved;
 };
 
 /**
- * Put back the functions that patch @p id replaced.
+ * Put back the functions that patch @p id replaced, at a moment in which no
+ * thread is inside its code.
  *
  * Data the patch changed while it was in force is not restored. The patch's
  * code stays mapped, since a saved pointer may still lead to it; applying the

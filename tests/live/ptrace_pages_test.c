@@ -67,7 +67,10 @@ static void assert_area(pid_t pid, const char *site)
 static void places_of_a_page_change_and_bytes_between_do_not(void **state)
 {
 	static struct commit_write writes[NUM_SITES];
-	struct commit_plan plan = {writes, NUM_SITES, 10000, 500000};
+	struct commit_plan plan = {.writes = writes,
+	                           .num_writes = NUM_SITES,
+	                           .timeout_ms = 10000,
+	                           .max_pause_us = 500000};
 	struct child_shared *shared = child_share();
 	pid_t pid = child_fork(shared, child_wait);
 	struct commit_result result;
@@ -86,7 +89,10 @@ static void places_of_a_page_change_and_bytes_between_do_not(void **state)
 static void one_wrong_place_of_many_leaves_all_as_they_were(void **state)
 {
 	static struct commit_write writes[NUM_SITES];
-	struct commit_plan plan = {writes, NUM_SITES, 10000, 500000};
+	struct commit_plan plan = {.writes = writes,
+	                           .num_writes = NUM_SITES,
+	                           .timeout_ms = 10000,
+	                           .max_pause_us = 500000};
 	struct child_shared *shared = child_share();
 	pid_t pid = child_fork(shared, child_wait);
 	struct commit_result result;

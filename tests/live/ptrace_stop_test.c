@@ -262,7 +262,10 @@ a_thread_that_cannot_stop_is_named_and_the_others_go_on(void **state)
 		.before = {0xb8, 1},
 		.after = {0xb8, 2},
 	};
-	struct commit_plan plan = {&write, 1, 100, 10000};
+	struct commit_plan plan = {.writes = &write,
+	                           .num_writes = 1,
+	                           .timeout_ms = 100,
+	                           .max_pause_us = 10000};
 	struct commit_result result;
 	struct hfx_error *err;
 	char text[32];
@@ -351,7 +354,10 @@ static void threads_that_spin_through_the_bytes_are_redirected(void **state)
 		.before = {0x90, 0xf3, 0x90, 0xf3, 0x90},
 		.after = {0xe9, 2, 0, 0, 0},
 	};
-	struct commit_plan plan = {&write, 1, 10000, 500000};
+	struct commit_plan plan = {.writes = &write,
+	                           .num_writes = 1,
+	                           .timeout_ms = 10000,
+	                           .max_pause_us = 500000};
 	struct commit_result result;
 
 	(void)state;
@@ -416,7 +422,10 @@ static void a_thread_inside_the_bytes_is_stepped_out(void **state)
 		.before = {0x90, 0xf3, 0x90, 0xf3, 0x90},
 		.after = {0xe9, 2, 0, 0, 0},
 	};
-	struct commit_plan plan = {&write, 1, 10000, 500000};
+	struct commit_plan plan = {.writes = &write,
+	                           .num_writes = 1,
+	                           .timeout_ms = 10000,
+	                           .max_pause_us = 500000};
 	struct commit_result result;
 
 	(void)state;
@@ -462,7 +471,10 @@ static void a_thread_that_stays_inside_the_bytes_is_named(void **state)
 		.before = {0x90, 0xeb, 0xfe, 0x90, 0x90},
 		.after = {0xe9, 0, 0, 0, 0},
 	};
-	struct commit_plan plan = {&write, 1, 300, 2000000};
+	struct commit_plan plan = {.writes = &write,
+	                           .num_writes = 1,
+	                           .timeout_ms = 300,
+	                           .max_pause_us = 2000000};
 	struct commit_result result;
 
 	(void)state;
@@ -633,7 +645,10 @@ static void other_bytes_than_expected_are_refused(void **state)
 			.after = {0xe9, 0, 0, 0, 0},
 		},
 	};
-	struct commit_plan plan = {writes, 2, 1000, 100000};
+	struct commit_plan plan = {.writes = writes,
+	                           .num_writes = 2,
+	                           .timeout_ms = 1000,
+	                           .max_pause_us = 100000};
 	struct commit_result result;
 	pid_t pid;
 
@@ -653,7 +668,10 @@ static void a_place_that_is_not_mapped_is_refused(void **state)
 {
 	struct child_shared *shared = child_share();
 	struct commit_write write = {.live_addr = 4096, .size = 8};
-	struct commit_plan plan = {&write, 1, 1000, 100000};
+	struct commit_plan plan = {.writes = &write,
+	                           .num_writes = 1,
+	                           .timeout_ms = 1000,
+	                           .max_pause_us = 100000};
 	struct commit_result result;
 	pid_t pid = child_fork(shared, child_wait);
 
@@ -670,7 +688,10 @@ static void one_place_can_be_written_twice(void **state)
 		{.live_addr = addr, .size = 8, .before = {1}, .after = {2}},
 		{.live_addr = addr, .size = 8, .before = {2}, .after = {3}},
 	};
-	struct commit_plan plan = {writes, 2, 1000, 100000};
+	struct commit_plan plan = {.writes = writes,
+	                           .num_writes = 2,
+	                           .timeout_ms = 1000,
+	                           .max_pause_us = 100000};
 	struct commit_result result;
 	pid_t pid = child_fork(shared, child_wait);
 

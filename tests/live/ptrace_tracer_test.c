@@ -65,7 +65,10 @@ static struct hfx_error *change(pid_t pid, struct commit_result *result,
 		.before = {0xb8, 1},
 		.after = {0xb8, 2},
 	};
-	struct commit_plan plan = {&write, 1, 5000, 500000};
+	struct commit_plan plan = {.writes = &write,
+	                           .num_writes = 1,
+	                           .timeout_ms = 5000,
+	                           .max_pause_us = 500000};
 	struct tracer tracer = start_tracer();
 	struct hfx_error *err;
 

@@ -54,13 +54,36 @@ static struct commit_write a_write(uint64_t live_addr, uint8_t before,
 /* ---- Wire -----------------------------------------------------------------
  */
 
+static struct commit_write two_writes[2];
+static struct guard a_guard = {0x5000, 0x5020, 4, 0};
+static struct commit_image an_image = {0x6000, 0x8000, 0x7000};
+static char two_names[] = "one\0two";
+
+/** A plan with one of everything. */
+static struct commit_plan full_plan(void)
+{
+	two_writes[0] = a_write(4096, 1, 2);
+	two_writes[1] = a_write(8192, 3, 4);
+	return (struct commit_plan){
+		.writes = two_writes,
+		.num_writes = 2,
+		.timeout_ms = 1500,
+		.max_pause_us = 777,
+		.guards = &a_guard,
+		.num_guards = 1,
+		.names = two_names,
+		.names_size = sizeof(two_names),
+		.images = &an_image,
+		.num_images = 1,
+		.waiting_tid = 99,
+	};
+}
+
 static void a_plan_arrives_as_it_was_sent(void **state)
 {
 	int *fds = *state;
-	struct commit_write writes[2] = {a_write(4096, 1, 2),
-	                                 a_write(8192, 3, 4)};
-	struct commit_plan plan = {writes, 2, 1500, 777};
-	struct commit_plan got = {0};
+	struct commit_plan plan = full_plan();
+	struct commit_plan got = {.writes = 0};
 	pid_t pid = 0;
 
 	ASSERT_CODE(commit_wire_send_plan(fds[0], 4242, &plan), 0);
@@ -69,25 +92,35 @@ static void a_plan_arrives_as_it_was_sent(void **state)
 	assert_int_equal(got.num_writes, 2);
 	assert_int_equal(got.timeout_ms, 1500);
 	assert_int_equal(got.max_pause_us, 777);
-	assert_memory_equal(got.writes, writes, sizeof(writes));
+	assert_memory_equal(got.writes, two_writes, sizeof(two_writes));
+	assert_int_equal(got.num_guards, 1);
+	assert_memory_equal(got.guards, &a_guard, sizeof(a_guard));
+	assert_int_equal(got.names_size, sizeof(two_names));
+	assert_memory_equal(got.names, two_names, sizeof(two_names));
+	assert_int_equal(got.num_images, 1);
+	assert_memory_equal(got.images, &an_image, sizeof(an_image));
+	assert_int_equal(got.waiting_tid, 99);
 	commit_plan_deinit(&got);
 	assert_null(got.writes);
 }
 
-/** Receive the first @p size bytes of a plan of two writes. */
+/** Bytes of that plan: a header of 40, then the lists. */
+#define FULL_PLAN_SIZE                                                         \
+	(40 + sizeof(two_writes) + sizeof(a_guard) + sizeof(two_names) +       \
+	 sizeof(an_image))
+
+/** Receive the first @p size bytes of it. */
 static struct hfx_error *receive_cut(int *fds, size_t size)
 {
-	struct commit_write writes[2] = {a_write(4096, 1, 2),
-	                                 a_write(8192, 3, 4)};
-	struct commit_plan plan = {writes, 2, 1500, 777};
-	struct commit_plan got = {0};
+	struct commit_plan plan = full_plan();
+	struct commit_plan got = {.writes = 0};
 	uint8_t bytes[512];
 	int cut[2];
 	pid_t pid;
 	struct hfx_error *err;
 
 	ASSERT_CODE(commit_wire_send_plan(fds[0], 1, &plan), 0);
-	assert_true(read(fds[1], bytes, sizeof(bytes)) > (ssize_t)size);
+	assert_int_equal(read(fds[1], bytes, sizeof(bytes)), FULL_PLAN_SIZE);
 	assert_int_equal(pipe(cut), 0);
 	assert_int_equal(write(cut[1], bytes, size), size);
 	close(cut[1]);
@@ -99,8 +132,7 @@ static struct hfx_error *receive_cut(int *fds, size_t size)
 
 static void a_plan_that_is_cut_short_anywhere_is_refused(void **state)
 {
-	/* A header of 24 bytes and two writes of 32. */
-	for (size_t size = 0; size < 24 + 2 * 32; size++)
+	for (size_t size = 0; size < FULL_PLAN_SIZE; size++)
 		ASSERT_CODE(receive_cut(*state, size),
 		            HFX_ERROR_INVALID_ARGUMENT);
 }
@@ -108,7 +140,7 @@ static void a_plan_that_is_cut_short_anywhere_is_refused(void **state)
 static void other_bytes_are_no_plan(void **state)
 {
 	int *fds = *state;
-	struct commit_plan got = {0};
+	struct commit_plan got = {.writes = 0};
 	char noise[64];
 	pid_t pid;
 
@@ -122,10 +154,13 @@ static void other_bytes_are_no_plan(void **state)
 static void a_plan_beyond_the_limit_is_refused_by_both_ends(void **state)
 {
 	int *fds = *state;
-	uint32_t header[6] = {0x70786668, 1, 1,
-	                      1,          1, COMMIT_WIRE_MAX_WRITES + 1};
-	struct commit_plan plan = {NULL, COMMIT_WIRE_MAX_WRITES + 1, 1, 1};
-	struct commit_plan got = {0};
+	uint32_t header[10] = {
+		0x70786668, 2, 1, 1, 1, 1, COMMIT_WIRE_MAX_WRITES + 1};
+	struct commit_plan plan = {.writes = NULL,
+	                           .num_writes = COMMIT_WIRE_MAX_WRITES + 1,
+	                           .timeout_ms = 1,
+	                           .max_pause_us = 1};
+	struct commit_plan got = {.writes = 0};
 	pid_t pid;
 
 	ASSERT_CODE(commit_wire_send_plan(fds[0], 1, &plan),
@@ -138,8 +173,8 @@ static void a_plan_beyond_the_limit_is_refused_by_both_ends(void **state)
 static void a_plan_of_another_release_is_refused(void **state)
 {
 	int *fds = *state;
-	uint32_t header[6] = {0x70786668, 2, 1, 1, 1, 0};
-	struct commit_plan got = {0};
+	uint32_t header[6] = {0x70786668, 1, 1, 1, 1, 0};
+	struct commit_plan got = {.writes = 0};
 	struct hfx_error *err;
 	pid_t pid;
 
@@ -150,12 +185,38 @@ static void a_plan_of_another_release_is_refused(void **state)
 	hfx_error_destroy(err);
 }
 
+static void a_guard_without_a_name_is_not_received(void **state)
+{
+	int *fds = *state;
+	struct commit_plan plan = full_plan();
+	struct guard nameless = a_guard;
+	struct commit_plan got = {.writes = 0};
+	pid_t pid;
+
+	nameless.name_off = sizeof(two_names);
+	plan.guards = &nameless;
+	ASSERT_CODE(commit_wire_send_plan(fds[0], 1, &plan), 0);
+	ASSERT_CODE(commit_wire_receive_plan(fds[1], &pid, &got),
+	            HFX_ERROR_INVALID_ARGUMENT);
+	/* What it does not ask for stays unread. */
+	assert_int_equal(recv(fds[1], &nameless, sizeof(an_image), MSG_WAITALL),
+	                 sizeof(an_image));
+	plan = full_plan();
+	plan.names_size = 6;
+	ASSERT_CODE(commit_wire_send_plan(fds[0], 1, &plan), 0);
+	ASSERT_CODE(commit_wire_receive_plan(fds[1], &pid, &got),
+	            HFX_ERROR_INVALID_ARGUMENT);
+}
+
 static void a_write_with_too_many_bytes_is_not_received(void **state)
 {
 	int *fds = *state;
 	struct commit_write write = a_write(4096, 1, 2);
-	struct commit_plan plan = {&write, 1, 1, 1};
-	struct commit_plan got = {0};
+	struct commit_plan plan = {.writes = &write,
+	                           .num_writes = 1,
+	                           .timeout_ms = 1,
+	                           .max_pause_us = 1};
+	struct commit_plan got = {.writes = 0};
 	pid_t pid;
 
 	write.size = SITE_SIZE + 1;
@@ -232,7 +293,10 @@ static void a_peer_that_dies_is_an_error_and_no_signal(void **state)
 {
 	int *fds = *state;
 	struct commit_write write = a_write(4096, 1, 2);
-	struct commit_plan plan = {&write, 1, 1, 1};
+	struct commit_plan plan = {.writes = &write,
+	                           .num_writes = 1,
+	                           .timeout_ms = 1,
+	                           .max_pause_us = 1};
 	struct commit_result result;
 
 	shutdown(fds[1], SHUT_RDWR);
@@ -249,7 +313,10 @@ static void a_thread_may_stand_at_the_first_byte_but_not_inside(void **state)
 	struct commit_write writes[3] = {a_write(0x3000, 1, 2),
 	                                 a_write(0x1000, 1, 2),
 	                                 a_write(0x1005, 1, 2)};
-	struct commit_plan plan = {writes, 3, 1, 1};
+	struct commit_plan plan = {.writes = writes,
+	                           .num_writes = 3,
+	                           .timeout_ms = 1,
+	                           .max_pause_us = 1};
 	struct commit_check check;
 
 	(void)state;
@@ -270,7 +337,10 @@ static void a_thread_may_stand_at_the_first_byte_but_not_inside(void **state)
 static void data_is_no_code(void **state)
 {
 	struct commit_write write = a_write(0x1000, 1, 2);
-	struct commit_plan plan = {&write, 1, 1, 1};
+	struct commit_plan plan = {.writes = &write,
+	                           .num_writes = 1,
+	                           .timeout_ms = 1,
+	                           .max_pause_us = 1};
 	struct commit_check check;
 
 	(void)state;
@@ -287,7 +357,10 @@ only_the_first_write_of_a_place_is_compared_with_memory(void **state)
 	struct commit_write writes[4] = {
 		a_write(0x2000, 1, 2), a_write(0x1000, 5, 6),
 		a_write(0x2000, 2, 3), a_write(0x2000, 3, 4)};
-	struct commit_plan plan = {writes, 4, 1, 1};
+	struct commit_plan plan = {.writes = writes,
+	                           .num_writes = 4,
+	                           .timeout_ms = 1,
+	                           .max_pause_us = 1};
 	struct commit_check check;
 
 	(void)state;
@@ -303,7 +376,10 @@ static void contradicting_and_overlapping_writes_are_refused(void **state)
 {
 	struct commit_write writes[2] = {a_write(0x2000, 1, 2),
 	                                 a_write(0x2000, 3, 4)};
-	struct commit_plan plan = {writes, 2, 1, 1};
+	struct commit_plan plan = {.writes = writes,
+	                           .num_writes = 2,
+	                           .timeout_ms = 1,
+	                           .max_pause_us = 1};
 	struct commit_check check = {0};
 
 	(void)state;
@@ -336,6 +412,7 @@ int main(void)
 		WIRE_TEST(other_bytes_are_no_plan),
 		WIRE_TEST(a_plan_beyond_the_limit_is_refused_by_both_ends),
 		WIRE_TEST(a_plan_of_another_release_is_refused),
+		WIRE_TEST(a_guard_without_a_name_is_not_received),
 		WIRE_TEST(a_write_with_too_many_bytes_is_not_received),
 		WIRE_TEST(a_result_arrives_as_it_was_sent),
 		WIRE_TEST(an_error_arrives_with_code_errno_and_message),

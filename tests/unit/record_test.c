@@ -66,6 +66,7 @@ static struct engine_patch sample(void)
 		.functions = functions,
 		.function_names = names,
 		.num_functions = 2,
+		.flags = RECORD_HAS_CODE,
 		.code = code,
 		.code_names = code_names,
 		.num_code = 2,
