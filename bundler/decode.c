@@ -8,6 +8,8 @@
 #include <capstone/capstone.h>
 #include <elf.h>
 
+#include "decode_vector.h"
+
 /* Canary of the stack protector, the one %fs operand that is not TLS data. */
 #define STACK_GUARD_OFFSET 0x28
 
@@ -100,8 +102,11 @@ static bool add_memory(const cs_x86 *x86, const cs_x86_op *operand,
 	    (operand->mem.base || operand->mem.index ||
 	     operand->mem.disp != STACK_GUARD_OFFSET))
 		insn->uses_tls = true;
-	if (operand->mem.base != X86_REG_RIP)
+	if (operand->mem.base != X86_REG_RIP) {
+		if (operand->mem.base || operand->mem.index)
+			insn->indexed_off = x86->encoding.disp_offset;
 		return true;
+	}
 	insn->has_reference = true;
 	reference->relocation = R_X86_64_PC32;
 	reference->kind =
@@ -136,6 +141,38 @@ static bool is_restore(const cs_insn *insn)
 	return false;
 }
 
+/* What capstone does not know may be a vector instruction that is younger. */
+static bool decode_vector(const uint8_t *code, size_t size, uint64_t addr,
+                          size_t off, struct instruction *ret)
+{
+	struct vector_form form;
+	int32_t distance;
+
+	if (!vector_form(code + off, size - off, &form))
+		return false;
+	*ret = (struct instruction){
+		.off = off,
+		.size = form.size,
+		.uses_tls = form.uses_fs,
+		.has_reference = form.displacement_off,
+		.reference =
+			{
+				.insn_off = off,
+				.insn_size = form.size,
+				.kind = REFERENCE_ACCESS,
+				.access_size = form.width,
+				.relocation = R_X86_64_PC32,
+				.field_off = form.displacement_off,
+				.field_size = 4,
+			},
+	};
+	if (!ret->has_reference)
+		return true;
+	memcpy(&distance, code + off + form.displacement_off, sizeof(distance));
+	ret->reference.target = addr + off + form.size + distance;
+	return true;
+}
+
 bool decoder_next(struct decoder *decoder, const uint8_t *code, size_t size,
                   uint64_t addr, size_t off, struct instruction *ret)
 {
@@ -145,7 +182,7 @@ bool decoder_next(struct decoder *decoder, const uint8_t *code, size_t size,
 	cs_insn *found = decoder->insn;
 
 	if (!cs_disasm_iter(decoder->handle, &bytes, &left, &at, found))
-		return false;
+		return decode_vector(code, size, addr, off, ret);
 	const cs_x86 *x86 = &found->detail->x86;
 	bytes = code + off;
 	addr += off;
@@ -293,7 +330,11 @@ void decoder_text(struct decoder *decoder, const uint8_t *code, size_t size,
 	cs_insn *found = decoder->insn;
 
 	*text_ret = '\0';
+	struct vector_form form;
+
 	if (cs_disasm_iter(decoder->handle, &code, &size, &addr, found))
 		snprintf(text_ret, text_size, "%s %s", found->mnemonic,
 		         found->op_str);
+	else if (vector_form(code, size, &form))
+		snprintf(text_ret, text_size, "(vector instruction)");
 }

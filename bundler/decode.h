@@ -39,6 +39,11 @@ struct instruction {
 	bool is_restore;
 	/** Uses %fs at anything but %fs:0x28, the stack protector's canary. */
 	bool uses_tls;
+	/**
+	 * Place of the displacement of an operand in memory that counts from a
+	 * register other than %rip, or 0.
+	 */
+	uint8_t indexed_off;
 	/** Place and width of an immediate operand; width 0 without one. */
 	uint8_t constant_off;
 	uint8_t constant_size;
