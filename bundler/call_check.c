@@ -54,7 +54,7 @@ static bool stays_by_itself(const struct call_check *check, uint32_t function)
 		       CALL_CLOSED;
 	const struct function *new_function =
 		&check->new_program->functions[peer];
-	return !new_function->is_selected &&
+	return !function_is_replaced(new_function) &&
 	       new_function->verdict != VERDICT_SAME;
 }
 
@@ -297,7 +297,7 @@ bool call_check_is_open(const struct call_check *check,
 		uint32_t peer = check->old_program->functions[callers[i]].peer;
 
 		if (peer == NO_INDEX ||
-		    !check->new_program->functions[peer].is_selected)
+		    !function_is_replaced(&check->new_program->functions[peer]))
 			return true;
 	}
 	return false;

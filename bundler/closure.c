@@ -45,17 +45,36 @@ struct hfx_error *closure_relocate(struct closure *closure, uint64_t addr,
 	               : hfx_error_no_memory();
 }
 
-struct hfx_error *closure_select(struct closure *closure,
-                                 struct function *function)
+static struct hfx_error *take_function(struct closure *closure,
+                                       struct function *function)
 {
 	uint32_t index = function - closure->new_program->functions;
 
 	if (function->is_selected)
 		return NULL;
 	function->is_selected = true;
+	function->is_copy = function->peer != NO_INDEX;
 	return HFX_ARRAY_PUSH(closure, functions, index)
 	               ? NULL
 	               : hfx_error_no_memory();
+}
+
+/*
+ * What only NEW has, or a copy. Parts of a function jump into each other's
+ * middle: of what is copied all are taken.
+ */
+static struct hfx_error *take(struct closure *closure,
+                              struct function *function)
+{
+	struct program *program = closure->new_program;
+
+	if (function->is_selected || function->peer == NO_INDEX)
+		return take_function(closure, function);
+	for (size_t i = 0; i < program->num_functions; i++)
+		if (function_is_family(program, function,
+		                       &program->functions[i]))
+			HFX_TRY(take_function(closure, &program->functions[i]));
+	return NULL;
 }
 
 static struct target target_old(uint64_t old_addr)
@@ -87,6 +106,8 @@ static struct hfx_error *resolve_function(struct closure *closure,
 		                      "-fsplit-stack",
 		                      "is built with -fsplit-stack");
 	ret->kind = TARGET_INSIDE;
+	if (use->is_short && function->verdict == VERDICT_SAME)
+		return take(closure, function);
 	if (!place->off && has_peer &&
 	    !(function->is_selected && is_branch && !use->is_pointer)) {
 		*ret = target_old(old_addr);
@@ -98,7 +119,7 @@ static struct hfx_error *resolve_function(struct closure *closure,
 		*ret = target_old(old_addr + place->off);
 		return NULL;
 	}
-	return closure_select(closure, function);
+	return take(closure, function);
 }
 
 static struct hfx_error *resolve_label(struct closure *closure,
@@ -122,9 +143,21 @@ struct hfx_error *closure_resolve(struct closure *closure, uint64_t addr,
 	struct place place = place_at(closure->new_program, addr);
 	bool is_done;
 
+	HFX_TRY(closure_resolve_set(closure, addr, use, ret, &is_done));
+	if (!is_done)
+		HFX_TRY(closure_resolve_table_end(closure, &place, use, ret,
+		                                  &is_done));
+	if (!is_done)
+		HFX_TRY(closure_resolve_far(closure, &place, use, ret,
+		                            &is_done));
+	if (is_done)
+		return NULL;
 	switch (place.kind) {
 	case PLACE_FUNCTION:
 		return resolve_function(closure, &place, use, ret);
+	case PLACE_CONSTANT_STUB:
+		*ret = target_old(0);
+		return NULL;
 	case PLACE_STUB:
 		return closure_resolve_stub(closure, &place, ret);
 	case PLACE_SLOT:
@@ -195,6 +228,8 @@ static struct hfx_error *follow_reference(struct closure *closure,
 	                        ? reference->access_size
 	                        : 0,
 		.is_write = reference->is_write,
+		.is_short = reference->field_size == 1,
+		.is_indexed = reference->is_indexed,
 	};
 	uint64_t addr =
 		function->addr + reference->insn_off + reference->field_off;

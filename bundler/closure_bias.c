@@ -1,24 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * References that count from before an object: for `days[month - 1]` the
- * compiler loads the address `days - 4`. What stands there is something else:
- * padding, a string, the last bytes of another object. Without the linker's
- * relocations nothing says which of the two is meant, so
- *
- * - where both went the same way from OLD to NEW, it does not matter;
- * - padding is never meant;
- * - what OLD's code of the same function does, NEW's does;
- * - constants may both be in the image, at one distance, and then either
- *   meaning is right;
- * - all else is refused.
+ * References that count from a little before an object: for `days[month - 1]`
+ * the compiler loads the address `days - 4`. Where padding stands before it,
+ * or a constant without a name, that is never meant by itself. Where another
+ * object stands, closure_doubt.c tells.
  */
 #include <elf.h>
 
 #include "closure_private.h"
-
-#define REMEDY_APART                                                           \
-	"Keep the order of these variables, or leave the function out with "   \
-	"--skip"
 
 bool function_refers_to(const struct function *function, uint64_t start,
                         uint64_t size)
@@ -79,68 +68,6 @@ static struct hfx_error *resolve_before(struct closure *closure,
 	return NULL;
 }
 
-/* ---- The end of another object ------------------------------------------ */
-
-/* Where `next - distance` is in OLD, or 0. */
-static uint64_t old_addr_before(const struct closure *closure,
-                                const struct symbol *next, uint64_t distance)
-{
-	return next->peer == NO_INDEX
-	               ? 0
-	               : closure->old_program->symbols[next->peer].addr -
-	                         distance;
-}
-
-static bool old_refers_to(const struct closure *closure, uint64_t old_addr)
-{
-	uint32_t peer = closure->function->peer;
-
-	return peer != NO_INDEX && old_addr &&
-	       function_refers_to(&closure->old_program->functions[peer],
-	                          old_addr, 1);
-}
-
-static struct hfx_error *keep_both(struct closure *closure,
-                                   const struct place *place,
-                                   const struct place *next, struct target *ret)
-{
-	ret->kind = TARGET_INSIDE;
-	HFX_TRY(closure_keep(closure, place->symbol->addr, place->symbol->size,
-	                     PF_R));
-	return closure_keep(closure, next->symbol->addr, next->symbol->size,
-	                    PF_R);
-}
-
-/* `place` is inside an object, `next` is the object behind that. */
-static struct hfx_error *resolve_inside_or_before(struct closure *closure,
-                                                  const struct place *place,
-                                                  const struct place *next,
-                                                  struct target *ret)
-{
-	uint64_t distance = next->addr - place->addr;
-	uint64_t before = old_addr_before(closure, next->symbol, distance);
-	bool means_before, means_inside;
-
-	HFX_TRY(closure_resolve_object(closure, place, ret));
-	if (ret->kind == TARGET_REFUSED ||
-	    (ret->kind == TARGET_OLD && ret->old_addr == before))
-		return NULL;
-	means_before = old_refers_to(closure, before);
-	means_inside = ret->kind == TARGET_OLD &&
-	               old_refers_to(closure, ret->old_addr);
-	if (means_inside && !means_before)
-		return NULL;
-	if (place_is_constant(place) && place_is_constant(next))
-		return keep_both(closure, place, next, ret);
-	if (means_before && !means_inside)
-		return resolve_before(closure, distance, next, ret);
-	return closure_refuse(closure, ret, REMEDY_APART,
-	                      "refers to %s+0x%lx or to %s-0x%lx, and these "
-	                      "moved apart",
-	                      place->symbol->name, place->off,
-	                      next->symbol->name, distance);
-}
-
 struct hfx_error *closure_resolve_bias(struct closure *closure,
                                        const struct place *place,
                                        const struct use *use,
@@ -158,10 +85,6 @@ struct hfx_error *closure_resolve_bias(struct closure *closure,
 	struct place next = place_at(program, object->addr);
 	if (next.kind != PLACE_OBJECT || next.off)
 		return NULL;
-	if (place->kind == PLACE_OBJECT && place->off) {
-		*is_done_ret = true;
-		return resolve_inside_or_before(closure, place, &next, ret);
-	}
 	if (!place_is_blank(program, place->addr, next.addr) ||
 	    may_be_end(closure, place->addr))
 		return NULL;

@@ -24,7 +24,7 @@
 	"--skip"
 #define REMEDY_SKIP "Leave the function out with --skip"
 
-/* At most this large, an object is not a table that code runs to the end of. */
+/* Larger objects are tables that code may run to the end of. */
 #define MAX_SCALAR_SIZE 16
 
 static struct target target_old(uint64_t old_addr)
@@ -360,6 +360,43 @@ static bool points_into_code(const struct program *program, uint64_t addr,
 	return false;
 }
 
+/* Whether new code is to read OLD's constant; that changes nothing. */
+static struct hfx_error *has_old_constant(struct closure *closure,
+                                          const struct symbol *symbol,
+                                          bool *ret)
+{
+	const struct symbol *old;
+
+	*ret = false;
+	if (is_kept(closure, symbol) || symbol->peer == NO_INDEX ||
+	    points_into_code(closure->new_program, symbol->addr, symbol->size))
+		return NULL;
+	old = &closure->old_program->symbols[symbol->peer];
+	if (old->size != symbol->size)
+		return NULL;
+	return comparison_of_data(closure->comparison, old->addr, symbol->addr,
+	                          symbol->size, ret);
+}
+
+struct hfx_error *closure_old_object(struct closure *closure,
+                                     const struct symbol *symbol, uint64_t *ret)
+{
+	const struct program *old = closure->old_program;
+	struct place place = place_at(closure->new_program, symbol->addr);
+	struct live live = {symbol->peer, false};
+	bool same = true;
+
+	*ret = 0;
+	if (place_is_constant(&place))
+		HFX_TRY(has_old_constant(closure, symbol, &same));
+	else
+		HFX_TRY(find_live(closure, symbol, &live));
+	if (same && !live.is_ambiguous && live.old_symbol != NO_INDEX &&
+	    old->symbols[live.old_symbol].size == symbol->size)
+		*ret = old->symbols[live.old_symbol].addr;
+	return NULL;
+}
+
 static struct hfx_error *resolve_constant(struct closure *closure,
                                           const struct place *place,
                                           struct target *ret)
@@ -370,20 +407,12 @@ static struct hfx_error *resolve_constant(struct closure *closure,
 	ret->kind = TARGET_INSIDE;
 	if (is_kept(closure, symbol))
 		return NULL;
-	if (symbol->peer != NO_INDEX &&
-	    !points_into_code(closure->new_program, symbol->addr,
-	                      symbol->size)) {
-		const struct symbol *old =
-			&closure->old_program->symbols[symbol->peer];
-
-		if (old->size == symbol->size)
-			HFX_TRY(comparison_of_data(closure->comparison,
-			                           old->addr, symbol->addr,
-			                           symbol->size, &same));
-		if (same) {
-			*ret = target_old(old->addr + place->off);
-			return NULL;
-		}
+	HFX_TRY(has_old_constant(closure, symbol, &same));
+	if (same) {
+		*ret = target_old(
+			closure->old_program->symbols[symbol->peer].addr +
+			place->off);
+		return NULL;
 	}
 	return closure_keep(closure, symbol->addr, symbol->size, PF_R);
 }
@@ -546,6 +575,28 @@ static struct hfx_error *resolve_end(struct closure *closure,
 	return closure_resolve_object(closure, &place, ret);
 }
 
+static struct hfx_error *refuse_end(struct closure *closure,
+                                    const struct symbol *table,
+                                    const struct place *place,
+                                    struct target *ret)
+{
+	return closure_refuse(closure, ret, REMEDY_END,
+	                      "refers to the end of %s or to %s behind it, and "
+	                      "these moved apart",
+	                      table->name, place->symbol->name);
+}
+
+/* Whether code may count to the end of the object: of a small one, an array. */
+static struct hfx_error *may_have_end(const struct closure *closure,
+                                      const struct symbol *table, bool *ret)
+{
+	struct debug_info *debug = closure->new_program->debug;
+
+	*ret = table->size > MAX_SCALAR_SIZE;
+	return *ret || !debug ? NULL
+	                      : debug_info_is_array(debug, table->addr, ret);
+}
+
 /*
  * `&next` and `table + n` are one address when `next` stands right behind the
  * table. As long as both did the same way from OLD to NEW, it does not matter;
@@ -556,35 +607,115 @@ static struct hfx_error *resolve_doubt(struct closure *closure,
                                        const struct symbol *table,
                                        struct target *ret)
 {
-	const struct function *function = closure->function;
-	struct target end;
+	uint32_t function = closure->function->peer;
+	uint64_t old_end, old_next;
+	bool can_mean, has_end;
 
-	HFX_TRY(resolve_end(closure, table, &end));
-	HFX_TRY(resolve_variable(closure, place, ret));
-	if (end.kind == TARGET_REFUSED || ret->kind == TARGET_REFUSED)
-		return NULL;
-	if (end.kind == ret->kind &&
-	    (end.kind == TARGET_INSIDE || end.old_addr == ret->old_addr))
-		return NULL;
-	if (table->size <= MAX_SCALAR_SIZE)
-		return NULL;
-	if (function->peer != NO_INDEX && ret->kind == TARGET_OLD &&
-	    end.kind == TARGET_OLD) {
-		const struct function *old =
-			&closure->old_program->functions[function->peer];
-		bool means_next = function_refers_to(old, ret->old_addr, 1);
-		bool means_end = function_refers_to(old, end.old_addr, 1);
-
-		if (means_next != means_end) {
-			if (means_end)
-				*ret = end;
-			return NULL;
-		}
+	HFX_TRY(closure_old_object(closure, table, &old_end));
+	HFX_TRY(closure_old_object(closure, place->symbol, &old_next));
+	if (old_end)
+		old_end += table->size;
+	if (old_end && old_end == old_next)
+		return resolve_variable(closure, place, ret);
+	HFX_TRY(closure_can_mean(closure, place->symbol, &can_mean));
+	if (!can_mean)
+		return resolve_end(closure, table, ret);
+	if (!old_end && !old_next) {
+		HFX_TRY(resolve_end(closure, table, ret));
+		return resolve_variable(closure, place, ret);
 	}
-	return closure_refuse(closure, ret, REMEDY_END,
-	                      "refers to the end of %s or to %s behind it, and "
-	                      "these moved apart",
-	                      table->name, place->symbol->name);
+	if (function != NO_INDEX) {
+		const struct function *old =
+			&closure->old_program->functions[function];
+		bool means_next =
+			old_next && function_refers_to(old, old_next, 1);
+		bool means_end = old_end && function_refers_to(old, old_end, 1);
+
+		if (means_end && !means_next)
+			return resolve_end(closure, table, ret);
+		if (means_next && !means_end)
+			return resolve_variable(closure, place, ret);
+	}
+	HFX_TRY(may_have_end(closure, table, &has_end));
+	if (!has_end)
+		return resolve_variable(closure, place, ret);
+	return refuse_end(closure, table, place, ret);
+}
+
+/* Code that calls for a slot by its address: thread-local variables. */
+static bool is_tls_slot(const struct place *place)
+{
+	uint32_t type = place->relocation ? place->relocation->type : 0;
+
+	return type == R_X86_64_DTPMOD64 || is_own_offset(type);
+}
+
+/* Names of the linker's that ordinary code does not use. */
+static bool is_linkers_name(const char *name)
+{
+	return !strcmp(name, "_DYNAMIC") ||
+	       !strcmp(name, "_GLOBAL_OFFSET_TABLE_") ||
+	       !strcmp(name, "__GNU_EH_FRAME_HDR") ||
+	       strstr(name, "_array_start") || strstr(name, "_array_end");
+}
+
+/* The table's end, or the label there: OLD's code tells, if they differ. */
+static struct hfx_error *resolve_end_or_label(struct closure *closure,
+                                              const struct symbol *table,
+                                              const struct place *place,
+                                              struct target *ret)
+{
+	const struct closure *c = closure;
+	uint32_t function = closure->function->peer;
+	uint32_t label = place->symbol->peer;
+
+	bool can_mean;
+
+	HFX_TRY(resolve_end(closure, table, ret));
+	HFX_TRY(closure_can_mean(closure, place->symbol, &can_mean));
+	if (ret->kind == TARGET_REFUSED || !can_mean ||
+	    is_linkers_name(place->symbol->name))
+		return NULL;
+	if (label == NO_INDEX || function == NO_INDEX ||
+	    table->peer == NO_INDEX)
+		return refuse_end(closure, table, place, ret);
+	const struct symbol *old = &c->old_program->symbols[table->peer];
+	uint64_t old_label = c->old_program->symbols[label].addr;
+	uint64_t old_end = old->addr + old->size;
+	if (ret->kind == TARGET_OLD && ret->old_addr == old_label)
+		return NULL;
+	const struct function *code = &c->old_program->functions[function];
+	bool means_label = function_refers_to(code, old_label, 1);
+	bool means_end = function_refers_to(code, old_end, 1);
+	if (means_label == means_end)
+		return refuse_end(closure, table, place, ret);
+	if (means_label)
+		*ret = target_old(old_label);
+	return NULL;
+}
+
+struct hfx_error *closure_resolve_table_end(struct closure *closure,
+                                            const struct place *place,
+                                            const struct use *use,
+                                            struct target *ret,
+                                            bool *is_done_ret)
+{
+	const struct symbol *table;
+
+	*is_done_ret = false;
+	if (use->kind != REFERENCE_ADDRESS || use->is_pointer ||
+	    (place->kind != PLACE_LABEL && place->kind != PLACE_SLOT &&
+	     place->kind != PLACE_CONSTANT_SLOT &&
+	     place->kind != PLACE_CONSTANT_STUB) ||
+	    is_tls_slot(place))
+		return NULL;
+	table = used_table_before(closure, place->addr);
+	if (!table)
+		return NULL;
+	*is_done_ret = true;
+	return place->kind == PLACE_LABEL
+	               ? resolve_end_or_label(closure, table, place, ret)
+	               : resolve_end(closure, table, ret);
 }
 
 static struct hfx_error *resolve_nameless(struct closure *closure,
@@ -601,6 +732,11 @@ static struct hfx_error *resolve_nameless(struct closure *closure,
 		return resolve_end(closure, table, ret);
 	if (place->kind == PLACE_ANONYMOUS)
 		return keep_anonymous(closure, place, use, ret);
+	/* A call of a weak symbol that nobody defines: never made. */
+	if (!place->section && !place->addr) {
+		*ret = target_old(0);
+		return NULL;
+	}
 	return closure_refuse(closure, ret, REMEDY_SKIP,
 	                      "refers to 0x%lx, and nothing is known of what "
 	                      "is there",

@@ -43,6 +43,7 @@ struct hfx_error *closure_import(struct closure *closure,
 /* What a slot holds, as something to sort and compare by. */
 struct slot_key {
 	uint32_t type;
+	bool is_import;
 	const char *symbol;
 	const char *version;
 	/** Without a symbol: OLD's address or the addend. */
@@ -82,6 +83,7 @@ static struct slot_key slot_key(const struct closure *closure,
 {
 	return (struct slot_key){
 		.type = relocation->type,
+		.is_import = relocation->is_import,
 		.symbol = relocation->symbol,
 		.version = relocation->version,
 		.value = slot_value(closure, relocation, is_new),
@@ -98,6 +100,8 @@ static int compare_keys(const void *a, const void *b)
 		order = strcmp(x->version, y->version);
 	if (order)
 		return order;
+	if (x->is_import != y->is_import)
+		return x->is_import ? 1 : -1;
 	if (x->type != y->type)
 		return x->type < y->type ? -1 : 1;
 	return x->value < y->value ? -1 : x->value > y->value;
@@ -131,11 +135,15 @@ static struct slot_key *stub_keys(const struct closure *closure, bool is_new)
 
 	for (size_t i = 0; keys && i < program->num_stubs; i++) {
 		const struct plt_stub *stub = &program->stubs[i];
+		const struct dynamic_relocation *relocation =
+			program_relocation_at(program, stub->slot_addr);
 
-		keys[i] = slot_key(
-			closure,
-			program_relocation_at(program, stub->slot_addr), is_new,
-			stub->addr);
+		if (!relocation) {
+			keys[i] =
+				(struct slot_key){.symbol = "", .version = ""};
+			continue;
+		}
+		keys[i] = slot_key(closure, relocation, is_new, stub->addr);
 		/* A call does not see how its slot is bound. */
 		if (*keys[i].symbol)
 			keys[i].type = R_X86_64_JUMP_SLOT;
@@ -222,6 +230,34 @@ static bool is_offset(uint32_t type)
 	       type == R_X86_64_DTPOFF64 || type == R_X86_64_TLSDESC;
 }
 
+/*
+ * A slot for data of this module. What the slot leads to is resolved as if the
+ * code named it, for the content of a constant, or the size, may be another.
+ */
+static struct hfx_error *
+resolve_own_data(struct closure *closure,
+                 const struct dynamic_relocation *relocation, uint64_t old_addr,
+                 struct target *ret)
+{
+	struct place place =
+		place_at(closure->new_program,
+	                 relocation->symbol_addr + relocation->addend);
+
+	if (place.kind == PLACE_OBJECT) {
+		HFX_TRY(closure_resolve_object(closure, &place, ret));
+		if (ret->kind == TARGET_REFUSED)
+			return NULL;
+		if (ret->kind == TARGET_INSIDE)
+			old_addr = 0;
+	}
+	if (old_addr) {
+		*ret = (struct target){TARGET_OLD, old_addr};
+		return NULL;
+	}
+	ret->kind = TARGET_INSIDE;
+	return closure_keep(closure, relocation->addr, 8, PF_R);
+}
+
 struct hfx_error *closure_resolve_slot(struct closure *closure,
                                        const struct place *place,
                                        struct target *ret)
@@ -236,6 +272,9 @@ struct hfx_error *closure_resolve_slot(struct closure *closure,
 	    (!closure->same_tls ||
 	     (relocation->type == R_X86_64_DTPMOD64 && !*relocation->symbol)))
 		old_addr = 0;
+	if (!is_offset(relocation->type) && !relocation->is_import &&
+	    relocation->type != R_X86_64_IRELATIVE)
+		return resolve_own_data(closure, relocation, old_addr, ret);
 	if (old_addr) {
 		*ret = (struct target){TARGET_OLD, old_addr};
 		return NULL;

@@ -34,6 +34,10 @@ struct use {
 	bool is_write;
 	/** From data (a relocated pointer), not from code. */
 	bool is_pointer;
+	/** By a jump that reaches 127 bytes at most. */
+	bool is_short;
+	/** With a register added: from there on, or from before or behind. */
+	bool is_indexed;
 };
 
 /** Resolve an address of NEW, taking into the image what must be. */
@@ -49,6 +53,16 @@ HFX_MUST_CHECK struct hfx_error *closure_resolve_stub(struct closure *closure,
 HFX_MUST_CHECK struct hfx_error *closure_resolve_slot(struct closure *closure,
                                                       const struct place *place,
                                                       struct target *ret);
+
+/**
+ * Resolve an address that may be the end of a table that the current function
+ * uses, where something that is no data begins. @p is_done_ret says whether it
+ * was; else @p ret is as it was.
+ */
+HFX_MUST_CHECK struct hfx_error *
+closure_resolve_table_end(struct closure *closure, const struct place *place,
+                          const struct use *use, struct target *ret,
+                          bool *is_done_ret);
 
 /** Fill `old_stubs` and `old_slots`. */
 HFX_MUST_CHECK struct hfx_error *closure_match_imports(struct closure *closure);
@@ -86,6 +100,40 @@ HFX_MUST_CHECK struct hfx_error *closure_resolve_bias(struct closure *closure,
                                                       struct target *ret,
                                                       bool *is_done_ret);
 
+/**
+ * Resolve the start or end of a linker set that the current function runs over
+ * (closure_set.c). @p is_done_ret says whether it was.
+ */
+HFX_MUST_CHECK struct hfx_error *closure_resolve_set(struct closure *closure,
+                                                     uint64_t addr,
+                                                     const struct use *use,
+                                                     struct target *ret,
+                                                     bool *is_done_ret);
+
+/**
+ * Resolve an address in or beside objects that may be meant for another one
+ * nearby (closure_doubt.c). @p is_done_ret says whether it was; else @p ret is
+ * as it was.
+ */
+HFX_MUST_CHECK struct hfx_error *closure_resolve_far(struct closure *closure,
+                                                     const struct place *place,
+                                                     const struct use *use,
+                                                     struct target *ret,
+                                                     bool *is_done_ret);
+
+/** Whether the current function can mean @p object by its name. */
+HFX_MUST_CHECK struct hfx_error *closure_can_mean(struct closure *closure,
+                                                  const struct symbol *object,
+                                                  bool *ret);
+
+/**
+ * OLD's address of an object of NEW, if new code is to use that one: a
+ * variable, or a constant that is the same. Else 0. Changes nothing.
+ */
+HFX_MUST_CHECK struct hfx_error *closure_old_object(struct closure *closure,
+                                                    const struct symbol *symbol,
+                                                    uint64_t *ret);
+
 /** Take into the image what the current function may count to from below. */
 HFX_MUST_CHECK struct hfx_error *closure_keep_biased(struct closure *closure);
 
@@ -99,10 +147,6 @@ HFX_MUST_CHECK struct hfx_error *closure_keep_tables(struct closure *closure);
 HFX_MUST_CHECK struct hfx_error *closure_keep(struct closure *closure,
                                               uint64_t addr, uint64_t size,
                                               uint32_t flags);
-
-/** Add a function to those that go into the image. */
-HFX_MUST_CHECK struct hfx_error *closure_select(struct closure *closure,
-                                                struct function *function);
 
 /** Add a relocation of the image. */
 HFX_MUST_CHECK struct hfx_error *closure_relocate(struct closure *closure,

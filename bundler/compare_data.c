@@ -328,6 +328,8 @@ static bool same_place(struct comparison *c, uint64_t old_addr,
 	case PLACE_STUB:
 	case PLACE_SLOT:
 		return same_relocation(c, o.relocation, n.relocation);
+	case PLACE_CONSTANT_STUB:
+		return true;
 	case PLACE_CONSTANT_SLOT:
 		return same_data(c, old_addr, new_addr, sizeof(uint64_t));
 	case PLACE_OBJECT:
@@ -351,6 +353,14 @@ static bool refers_to_object(const struct function *function,
 	for (size_t i = 0; i < function->num_references; i++)
 		if (function->references[i].target - symbol->addr <
 		    symbol->size)
+			return true;
+	return false;
+}
+
+static bool refers_to(const struct function *function, uint64_t addr)
+{
+	for (size_t i = 0; i < function->num_references; i++)
+		if (function->references[i].target == addr)
 			return true;
 	return false;
 }
@@ -415,6 +425,25 @@ static bool same_anchor(struct comparison *c, const struct reference *o,
 	       same_place(c, a->addr, b->addr, 0);
 }
 
+/*
+ * The end of a linker set stands for all of it, if the functions have its
+ * start, too: their code does not say how much it is.
+ */
+static bool same_set(struct comparison *c, const struct reference *o,
+                     const struct reference *n, bool *is_done_ret)
+{
+	const struct section *a = place_set_at(c->old_program, o->target);
+	const struct section *b = place_set_at(c->new_program, n->target);
+
+	*is_done_ret = a && b && !strcmp(a->name, b->name) &&
+	               o->target - a->addr == a->size &&
+	               n->target - b->addr == b->size &&
+	               refers_to(c->old_function, a->addr) &&
+	               refers_to(c->new_function, b->addr);
+	return *is_done_ret && a->size == b->size &&
+	       same_data(c, a->addr, b->addr, a->size);
+}
+
 bool comparison_same_reference(struct comparison *c, const struct reference *o,
                                const struct reference *n)
 {
@@ -422,6 +451,9 @@ bool comparison_same_reference(struct comparison *c, const struct reference *o,
 	bool is_address = o->kind == REFERENCE_ADDRESS, is_done = false;
 	bool same = same_anchor(c, o, n, &is_done);
 
+	if (is_done)
+		return same;
+	same = is_address && same_set(c, o, n, &is_done);
 	if (is_done)
 		return same;
 	same = is_address && same_start(c, o->target, n->target, &is_done);

@@ -354,7 +354,8 @@ static bool is_replaced(const struct check *check,
 	if (function->parent != NO_INDEX)
 		function = &program->functions[function->parent];
 	return function->peer != NO_INDEX &&
-	       check->new_program->functions[function->peer].is_selected;
+	       function_is_replaced(
+		       &check->new_program->functions[function->peer]);
 }
 
 /** Who of OLD still reads a constant, as text; "" if nobody. */

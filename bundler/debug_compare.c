@@ -335,6 +335,22 @@ struct hfx_error *debug_info_variable_alignment(struct debug_info *debug,
 	return NULL;
 }
 
+struct hfx_error *debug_info_is_array(struct debug_info *debug, uint64_t addr,
+                                      bool *ret)
+{
+	HFX_CLEANUP(hfx_free) char *type = NULL;
+	const struct debug_variable *variable;
+
+	*ret = false;
+	HFX_TRY(debug_variable_at(debug, addr, &variable));
+	if (!variable)
+		return NULL;
+	Dwarf_Die die = variable->die;
+	HFX_TRY(debug_declared_type(debug, &die, &type));
+	*ret = type && strchr(type, '[');
+	return NULL;
+}
+
 struct hfx_error *debug_info_variable_source(struct debug_info *debug,
                                              uint64_t addr, char **ret)
 {

@@ -304,6 +304,10 @@ HFX_MUST_CHECK struct hfx_error *
 debug_info_variable_alignment(struct debug_info *debug, uint64_t addr,
                               uint64_t *ret);
 
+/** Whether the variable at @p addr is an array; false if it is unknown. */
+HFX_MUST_CHECK struct hfx_error *debug_info_is_array(struct debug_info *debug,
+                                                     uint64_t addr, bool *ret);
+
 /** "file:line" of the variable at @p addr, owned; "" if unknown. */
 HFX_MUST_CHECK struct hfx_error *
 debug_info_variable_source(struct debug_info *debug, uint64_t addr, char **ret);

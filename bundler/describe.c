@@ -89,7 +89,8 @@ static enum report_kind kind_of(const struct function *function)
 {
 	if (function->parent != NO_INDEX)
 		return REPORT_PART;
-	return function->peer == NO_INDEX ? REPORT_NEW : REPORT_CHANGED;
+	return function->peer == NO_INDEX || function->is_copy ? REPORT_NEW
+	                                                       : REPORT_CHANGED;
 }
 
 static char *reason_of(const struct program *program,
@@ -98,6 +99,8 @@ static char *reason_of(const struct program *program,
 	char *reason = NULL;
 	int length;
 
+	if (function->is_copy && function->parent == NO_INDEX)
+		return strdup("a copy for new code, which cannot reach OLD's");
 	if (function->reason && function->keeps_entry)
 		length = asprintf(&reason,
 		                  "%s; only new code calls it, in its own way",

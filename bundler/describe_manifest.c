@@ -67,8 +67,9 @@ static struct hfx_error *describe_function(const struct selection *selection,
 		return hfx_error_no_memory();
 	ret->signature_digest =
 		digest_of(ret->signature, strlen(ret->signature));
-	ret->kind = function->keeps_entry ? MANIFEST_FUNCTION_NEW
-	                                  : manifest_kind(from->kind);
+	ret->kind = function->keeps_entry && from->kind == REPORT_CHANGED
+	                    ? MANIFEST_FUNCTION_NEW
+	                    : manifest_kind(from->kind);
 	ret->new_addr = from->new_addr;
 	ret->new_size = from->new_size;
 	ret->new_entry = MANIFEST_NO_ENTRY;

@@ -162,6 +162,8 @@ struct reference {
 	/** Width of the access in bytes, 0 if not known. */
 	uint32_t access_size : 8;
 	uint32_t is_write : 1;
+	/** Displacement of an operand that has a register, too. */
+	uint32_t is_indexed : 1;
 };
 
 enum verdict {
@@ -221,6 +223,11 @@ struct function {
 	bool wants_own_entry;
 	/** In NEW: goes into the image. */
 	bool is_selected;
+	/**
+	 * In NEW, when selected: only because new code cannot reach OLD's from
+	 * where it is. OLD's stays in use beside it.
+	 */
+	bool is_copy;
 };
 
 /** One build of the program. */
@@ -325,6 +332,10 @@ const struct symbol *program_object_at(const struct program *program,
 const struct symbol *program_label_at(const struct program *program,
                                       uint64_t addr);
 
+/** Whether a label exactly at @p addr is called @p prefix and @p name. */
+bool program_has_label(const struct program *program, uint64_t addr,
+                       const char *prefix, const char *name);
+
 /** Last object symbol that begins before @p addr, or `NULL`. */
 const struct symbol *program_object_before(const struct program *program,
                                            uint64_t addr);
@@ -340,6 +351,9 @@ uint64_t program_landmark_after(const struct program *program, uint64_t addr,
 /** Name that stands for @p function in messages. */
 const char *function_name(const struct program *program,
                           const struct function *function);
+
+/** Of NEW: whether it takes the place of OLD's. */
+bool function_is_replaced(const struct function *function);
 
 /** Free a program and all it owns; `NULL` is allowed. */
 void program_destroy(struct program *program);

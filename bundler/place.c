@@ -79,7 +79,9 @@ struct place place_at(const struct program *program, uint64_t addr)
 			place.stub ? program_relocation_at(
 					     program, place.stub->slot_addr)
 				   : NULL;
-		place.kind = place.stub ? PLACE_STUB : PLACE_NONE;
+		if (place.stub)
+			place.kind = place.relocation ? PLACE_STUB
+			                              : PLACE_CONSTANT_STUB;
 		return place;
 	case SECTION_GOT:
 		return place_in_got(program, place);
@@ -114,6 +116,24 @@ const struct symbol *place_object_starting_after(const struct program *program,
 	const struct symbol *symbol = program_object_after(program, addr);
 
 	return symbol && symbol->addr - addr <= PLACE_MAX_BIAS ? symbol : NULL;
+}
+
+static const struct section *set_at(const struct program *program,
+                                    uint64_t section_addr, const char *prefix,
+                                    uint64_t addr)
+{
+	const struct section *set = program_section_at(program, section_addr);
+
+	if (!set || (set->addr != addr && set->addr + set->size != addr))
+		return NULL;
+	return program_has_label(program, addr, prefix, set->name) ? set : NULL;
+}
+
+const struct section *place_set_at(const struct program *program, uint64_t addr)
+{
+	const struct section *set = set_at(program, addr, "__start_", addr);
+
+	return set || !addr ? set : set_at(program, addr - 1, "__stop_", addr);
 }
 
 /* Tables of pointers for the dynamic linker alone. */

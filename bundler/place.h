@@ -27,6 +27,11 @@ enum place_kind {
 	 * thread-local variable, or zero for a weak symbol that nobody defines.
 	 */
 	PLACE_CONSTANT_SLOT,
+	/**
+	 * A PLT stub without a slot that is filled: for a weak symbol that
+	 * nobody defines, so nobody comes here.
+	 */
+	PLACE_CONSTANT_STUB,
 	/** Named data. */
 	PLACE_OBJECT,
 	/** A name without size, not in constant data. */
@@ -65,6 +70,13 @@ const struct symbol *place_object_ending_at(const struct program *program,
  */
 const struct symbol *place_object_starting_after(const struct program *program,
                                                  uint64_t addr);
+
+/**
+ * The section that the linker gave a label for: `__start_NAME` or `__stop_NAME`
+ * at @p addr, which is its start or its end. `NULL` if there is none.
+ */
+const struct section *place_set_at(const struct program *program,
+                                   uint64_t addr);
 
 /**
  * Whether nothing is at @p addr up to @p end that code could mean: no name,

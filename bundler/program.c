@@ -134,6 +134,24 @@ const struct symbol *program_label_at(const struct program *program,
 	return NULL;
 }
 
+bool program_has_label(const struct program *program, uint64_t addr,
+                       const char *prefix, const char *name)
+{
+	size_t i = UPPER_BOUND(program->symbols, num_placed_symbols(program),
+	                       addr);
+	size_t length = strlen(prefix);
+
+	for (; i && program->symbols[i - 1].addr == addr; i--) {
+		const struct symbol *symbol = &program->symbols[i - 1];
+
+		if (symbol->kind == SYMBOL_LABEL &&
+		    !strncmp(symbol->name, prefix, length) &&
+		    !strcmp(symbol->name + length, name))
+			return true;
+	}
+	return false;
+}
+
 const struct symbol *program_object_before(const struct program *program,
                                            uint64_t addr)
 {
@@ -176,6 +194,11 @@ const char *function_name(const struct program *program,
                           const struct function *function)
 {
 	return program->symbols[function->symbol].name;
+}
+
+bool function_is_replaced(const struct function *function)
+{
+	return function->is_selected && !function->is_copy;
 }
 
 void program_destroy(struct program *program)

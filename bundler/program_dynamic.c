@@ -290,6 +290,15 @@ static uint64_t stub_start(const uint8_t *code, uint64_t jump_off)
 	return start;
 }
 
+/* A slot that the dynamic linker fills, or one that it does not (place.h). */
+static bool is_slot(const struct program *program, uint64_t addr)
+{
+	const struct section *section = program_section_at(program, addr);
+
+	return program_relocation_at(program, addr) ||
+	       (section && section->kind == SECTION_GOT);
+}
+
 /*
  * Stubs are found by what they do, `jmp *slot(%rip)`, whatever the linker and
  * its options made around it: endbr64 and bnd before, lazy binding behind.
@@ -307,7 +316,7 @@ static struct hfx_error *scan_stubs(struct program *program,
 			continue;
 		memcpy(&displacement, code + off + 2, sizeof(displacement));
 		uint64_t slot = section->addr + end + displacement;
-		if (!program_relocation_at(program, slot))
+		if (!is_slot(program, slot))
 			continue;
 		start = stub_start(code, off);
 		struct plt_stub stub = {section->addr + start, end - start,

@@ -60,6 +60,7 @@ static bool push_absolute(const struct program *program,
 			.relocation = kept->type,
 			.target = kept->target,
 		};
+		reference.is_indexed = insn->indexed_off == reference.field_off;
 
 		if (kept->addr >= start + insn->size)
 			break;

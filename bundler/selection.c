@@ -26,7 +26,7 @@
 bool selection_redirects(const struct function *function)
 {
 	return function->peer != NO_INDEX && function->parent == NO_INDEX &&
-	       !function->keeps_entry;
+	       !function->keeps_entry && !function->is_copy;
 }
 
 static bool matches(const struct patterns *patterns, const char *name)
@@ -149,6 +149,7 @@ static struct hfx_error *select_families(struct selection *selection)
 	for (size_t i = 0; i < program->num_functions; i++) {
 		uint32_t whole = whole_of(program, i);
 
+		program->functions[i].is_copy = false;
 		program->functions[i].is_selected =
 			wanted[whole] && !selection->exclusions[whole];
 	}

@@ -114,7 +114,7 @@ static bool still_runs(const struct selection *selection, uint32_t function)
 	uint32_t peer = selection->old_program->functions[function].peer;
 
 	return peer != NO_INDEX &&
-	       !selection->new_program->functions[peer].is_selected;
+	       !function_is_replaced(&selection->new_program->functions[peer]);
 }
 
 static struct hfx_error *callers_of(const struct selection *selection,

@@ -356,6 +356,27 @@ static void a_tail_call_of_itself(void **state)
 	expect_behaves_as_new("-Os", source);
 }
 
+/* OLD's odd() is as good, but out of reach. */
+static void a_short_jump_to_a_function_that_is_the_same(void **state)
+{
+	static const char source[] =
+		HEAD "NOINLINE static int odd(unsigned n);\n"
+		     "NOINLINE static int even(unsigned n)\n"
+		     "{ return n ? odd(n - 1) : V(1, 10); }\n"
+		     "NOINLINE static int odd(unsigned n)\n"
+		     "{ return n ? even(n - 1) : 0; }\n"
+		     "int main(int argc, char **argv)\n"
+		     "{ (void)argv; printf(\"%d\\n\", even(argc * 1000));\n"
+		     "  return 0; }\n";
+
+	(void)state;
+	build_pair("-O2", source);
+	expect_pair_behaves_as_new("old/prog", "new/prog");
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "even", "");
+	expect_listed(report, "new", "odd", "a copy");
+}
+
 /* capstone 4 does not know these, and not all processors do. */
 static void vector_instructions_of_any_age(void **state)
 {
@@ -492,6 +513,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(computed_gotos),
 		SANDBOX_TEST(recursion_and_tail_calls),
 		SANDBOX_TEST(a_tail_call_of_itself),
+		SANDBOX_TEST(a_short_jump_to_a_function_that_is_the_same),
 		SANDBOX_TEST(vector_instructions_of_any_age),
 		SANDBOX_TEST(function_pointers_compare_equal),
 		SANDBOX_TEST(pointers_to_imports_compare_equal),

@@ -143,6 +143,65 @@ static void end_pointers_of_tables(void **state)
 	expect_behaves_as_new("-O2", source);
 }
 
+/* Behind the last constants stands what the linker makes. */
+static void end_pointers_at_the_end_of_a_section(void **state)
+{
+	static const char source[] = HEAD
+		"struct entry { const char *name; long n; };\n"
+		"static const struct entry list[] =\n"
+		"  {{\"a\", 1}, {V(\"b\", \"bb\"), 2}, {\"c\", V(3, 30)}};\n"
+		"static int last[] = {1, 2, 3};\n"
+		"NOINLINE static long sum(void)\n"
+		"{ long s = 0;\n"
+		"  for (const struct entry *e = list; e != list + 3; e++)\n"
+		"    s += e->n, printf(\"%s\", e->name);\n"
+		"  for (int *p = last; p != last + 3; p++) s += (*p)++;\n"
+		"  return s; }\n"
+		"int main(void)\n"
+		"{ printf(\" %ld\\n\", sum()); printf(\" %ld\\n\", sum());\n"
+		"  return 0; }\n";
+
+	(void)state;
+	build_pair("-O0", source);
+	/* Or it shows nothing. */
+	expect_status(0, "nm new/prog | grep -q "
+	                 "\"$(nm -S new/prog | awk '/ list$/ {printf "
+	                 "\"%%016x\", strtonum(\"0x\" $1) + strtonum(\"0x\" "
+	                 "$2)}') d _DYNAMIC\"");
+	expect_pair_behaves_as_new("old/prog", "new/prog");
+	expect_behaves_as_new("-O0 -fuse-ld=gold", source);
+	expect_behaves_as_new("-O0 -fno-pie -no-pie -Wl,--emit-relocs", source);
+}
+
+/* What lies between two labels is a table to the code that runs over it. */
+#define LINKER_SET(item)                                                       \
+	HEAD "typedef " item " item;\n"                                        \
+	     "#define ITEM(id, ...) \\\n"                                      \
+	     " __attribute__((section(\"items\"), used)) \\\n"                 \
+	     " static item id = {__VA_ARGS__}\n"                               \
+	     "ITEM(one, 1); ITEM(two, 2);\n"                                   \
+	     "#ifdef NEW\n"                                                    \
+	     "ITEM(three, 3);\n"                                               \
+	     "#endif\n"                                                        \
+	     "extern item __start_items[], __stop_items[];\n"                  \
+	     "NOINLINE static long sum(void)\n"                                \
+	     "{ long s = 0;\n"                                                 \
+	     "  for (item *i = __start_items; i < __stop_items; i++)\n"        \
+	     "    s += *(const long *)i;\n"                                    \
+	     "  return s; }\n"                                                 \
+	     "int main(void) { printf(\"%ld\\n\", sum()); return 0; }\n"
+
+static void linker_sets(void **state)
+{
+	(void)state;
+	expect_behaves_as_new("-O2", LINKER_SET("const long"));
+	expect_behaves_as_new("-O0", LINKER_SET("const long"));
+	expect_behaves_as_new("clang -O2 -fuse-ld=lld",
+	                      LINKER_SET("const long"));
+	expect_refused("-O2", LINKER_SET("long"), "sum",
+	               "runs over the section items, whose content changed");
+}
+
 /* Pitfall 5. */
 static void objects_that_the_compiler_names(void **state)
 {
@@ -363,6 +422,64 @@ static void tables_that_are_counted_from_one(void **state)
 	expect_behaves_as_new("clang -O2", source);
 }
 
+/* From 100 elements before: that is inside of another table. */
+#define COUNTING_FROM_100                                                      \
+	HEAD "char first[256]; int gap;\n"                                     \
+	     "#ifdef NEW\n"                                                    \
+	     "char between[64];\n"                                             \
+	     "#endif\n"                                                        \
+	     "double table[30];\n"                                             \
+	     "NOINLINE static void report(void)\n"                             \
+	     "{ int sum = 0; for (int i = 0; i < 256; i++) sum += first[i];\n" \
+	     "  printf(\"%d %g %g\\n\", sum, table[0], table[29]); }\n"        \
+	     "NOINLINE void fill(int n)\n"                                     \
+	     "{ FILL\n"                                                        \
+	     "#ifdef NEW\n"                                                    \
+	     "  between[n & 63]++;\n"                                          \
+	     "#endif\n"                                                        \
+	     "  printf(\"%d\\n\", n V(+, -) 1); }\n"                           \
+	     "int main(int argc, char **argv)\n"                               \
+	     "{ (void)argv; fill(argc); report(); return 0; }\n"
+
+static void tables_that_are_counted_from_afar(void **state)
+{
+	(void)state;
+	build_pair("-O2 -fno-toplevel-reorder -DFILL="
+	           "'for (int i = 30; i < 60; i++) table[i - 30] = i;'",
+	           COUNTING_FROM_100);
+	expect_pair_behaves_as_new("old/prog", "new/prog");
+	/* Only NEW counts so: nothing tells what is meant. */
+	build_pair("-O2 -fno-toplevel-reorder -DFILL="
+	           "'V(table[n] = 1;, for (int i = 30; i < 60; i++) "
+	           "table[i - 30] = i;)'",
+	           COUNTING_FROM_100);
+	SCOPED_JSON *report = diff(1, "");
+	expect_refusal(report, "fill", "moved apart");
+}
+
+/* clang counts up to zero, from the end of the table. */
+static void tables_that_are_counted_from_their_end(void **state)
+{
+	static const char source[] = HEAD
+		"struct entry { const char *name; long n; long more[2]; };\n"
+		"static const struct entry list[3] =\n"
+		"  {{\"a\", 1}, {V(\"b\", \"bb\"), 2}, {\"c\", V(3, 30)}};\n"
+		"static const char *const others[] = {\"x\", \"y\", \"z\"};\n"
+		"NOINLINE static long sum(void)\n"
+		"{ long s = 0; for (int i = 0; i < 3; i++)\n"
+		"    s += list[i].n, printf(\"%s\", list[i].name);\n"
+		"  return s; }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; printf(\" %ld\\n\", sum()); "
+		"puts(others[argc]);\n"
+		"  return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("clang -Os -fno-pie -no-pie -Wl,--emit-relocs",
+	                      source);
+	expect_behaves_as_new("clang -Os", source);
+}
+
 static void strings_that_are_counted_from_one(void **state)
 {
 	static const char source[] =
@@ -416,6 +533,8 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(wide_constants_of_vector_code),
 		SANDBOX_TEST(templates_with_pointers),
 		SANDBOX_TEST(end_pointers_of_tables),
+		SANDBOX_TEST(end_pointers_at_the_end_of_a_section),
+		SANDBOX_TEST(linker_sets),
 		SANDBOX_TEST(objects_that_the_compiler_names),
 		SANDBOX_TEST(new_variables_and_old_ones),
 		SANDBOX_TEST(thread_local_variables),
@@ -424,6 +543,8 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(references_before_and_behind_an_object),
 		SANDBOX_TEST(tables_that_moved_apart),
 		SANDBOX_TEST(tables_that_are_counted_from_one),
+		SANDBOX_TEST(tables_that_are_counted_from_afar),
+		SANDBOX_TEST(tables_that_are_counted_from_their_end),
 		SANDBOX_TEST(strings_that_are_counted_from_one),
 		SANDBOX_TEST(padding_before_a_variable_is_no_difference),
 	};

@@ -167,6 +167,50 @@ static void a_shared_library_in_a_program(void **state)
 	expect_library_behaves_as_new("-O0", library);
 }
 
+/* New code must not read the old content through the old slot. */
+static void exported_tables_of_a_shared_library(void **state)
+{
+	(void)state;
+	expect_library_behaves_as_new(
+		"-O2", HEAD
+		"const char *const names[2] = {\"a\", V(\"b\", \"beta\")};\n"
+		"const int numbers[3] = {1, V(2, 20), 3}; int live[2] = {7, "
+		"8};\n"
+		"NOINLINE int serve(int n)\n"
+		"{ live[n & 1]++; printf(\"%s %d\\n\", names[n], live[n & "
+		"1]);\n"
+		"  return numbers[n]; }\n");
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "serve", "");
+}
+
+static void an_exported_variable_whose_size_changed(void **state)
+{
+	(void)state;
+	expect_refused("-O2 -fPIC -shared",
+	               HEAD "int live[V(2, 4)];\n"
+	                    "NOINLINE int serve(int n)\n"
+	                    "{ return ++live[n % V(2, 4)]; }\n",
+	               "serve", "whose size changed from 8 to 16 bytes");
+}
+
+/* The calls are never made, but lead somewhere in the code. */
+static void weak_symbols_that_nobody_defines(void **state)
+{
+	static const char source[] = HEAD
+		"int nobody(int) __attribute__((weak));\n"
+		"NOINLINE static int work(int n)\n"
+		"{ return nobody ? nobody(n) : n + V(1, 2); }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; printf(\"%d\\n\", work(argc)); return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+	expect_behaves_as_new("-O2 -fno-pie -no-pie -Wl,--emit-relocs", source);
+	build_pair("-O2 -static-pie -fPIE", source);
+	expect_diff(0, "");
+}
+
 static void a_shared_library_with_tls_descriptors(void **state)
 {
 	(void)state;
@@ -320,6 +364,9 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(imports_are_bound_by_version),
 		SANDBOX_TEST(ifunc_symbols_of_the_program),
 		SANDBOX_TEST(a_shared_library_in_a_program),
+		SANDBOX_TEST(exported_tables_of_a_shared_library),
+		SANDBOX_TEST(an_exported_variable_whose_size_changed),
+		SANDBOX_TEST(weak_symbols_that_nobody_defines),
 		SANDBOX_TEST(a_shared_library_with_tls_descriptors),
 		SANDBOX_TEST(a_shared_library_with_local_dynamic_tls),
 		SANDBOX_TEST(variables_keep_their_values),
