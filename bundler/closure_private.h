@@ -64,6 +64,24 @@ closure_resolve_table_end(struct closure *closure, const struct place *place,
                           const struct use *use, struct target *ret,
                           bool *is_done_ret);
 
+/** Object that ends exactly at @p addr, or `NULL` (closure_end.c). */
+const struct symbol *closure_table_before(const struct closure *closure,
+                                          uint64_t addr);
+
+/** The same, if the current function refers to that object otherwise, too. */
+const struct symbol *closure_used_table(const struct closure *closure,
+                                        uint64_t addr);
+
+/** Resolve the end of an object. */
+HFX_MUST_CHECK struct hfx_error *closure_resolve_end(struct closure *closure,
+                                                     const struct symbol *table,
+                                                     struct target *ret);
+
+/** Resolve what may be the end of @p table or the variable @p place. */
+HFX_MUST_CHECK struct hfx_error *
+closure_resolve_doubt(struct closure *closure, const struct place *place,
+                      const struct symbol *table, struct target *ret);
+
 /** Fill `old_stubs` and `old_slots`. */
 HFX_MUST_CHECK struct hfx_error *closure_match_imports(struct closure *closure);
 

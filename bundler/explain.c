@@ -55,12 +55,14 @@ char *explain_reference(const struct comparison *c, const struct reference *o,
 	const struct section *set = place_set_at(c->new_program, n->target);
 
 	if (set)
-		length = asprintf(
-			&reason, "refers to section %s, whose content changed",
-			set->name);
-	else if (old_place.kind == PLACE_OBJECT && new_place.kind == PLACE_OBJECT &&
-	    old_place.off == new_place.off && place_is_constant(&new_place) &&
-	    comparison_same_base_name(old_place.symbol, new_place.symbol))
+		length = asprintf(&reason,
+		                  "refers to section %s, whose content changed",
+		                  set->name);
+	else if (old_place.kind == PLACE_OBJECT &&
+	         new_place.kind == PLACE_OBJECT &&
+	         old_place.off == new_place.off &&
+	         place_is_constant(&new_place) &&
+	         comparison_same_base_name(old_place.symbol, new_place.symbol))
 		length = asprintf(&reason,
 		                  "reads table %s, whose content changed",
 		                  new_text);
