@@ -1313,6 +1313,51 @@ all_processes_of_a_build_are_patched()
 	fails 2 "$hfx" apply --all 1 fix.hfx
 }
 
+# A server whose children come and go all the time.
+processes_that_are_forked_meanwhile_are_patched_too()
+{
+	cat >server.c <<'END'
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+__attribute__((noipa)) int answer(int number)
+{
+#ifdef NEW
+	return number * 3 + 200;
+#else
+	return number * 7 % 5 + 99;
+#endif
+}
+int main(void)
+{
+	for (int i = 0;; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			sleep(1);
+			_exit(answer(i) == 0);
+		}
+		usleep(50000);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+	}
+}
+END
+	make_bundle
+	./old/server &
+	pid=$!
+	pids+=("$pid")
+	sleep 1
+	"$hfx" apply --all fix.hfx >all.log 2>&1 || die "$(cat all.log)"
+	"$hfx" status --json fix.hfx >status.json
+	json_is status.json 'len(d["processes"]) > 3' True
+	json_is status.json 'set(p["state"] for p in d["processes"])' \
+		"{'applied'}"
+}
+
 # As in a container: another pid, another root folder, the same kernel.
 a_process_in_other_namespaces_is_reached()
 {
