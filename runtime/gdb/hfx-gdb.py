@@ -93,14 +93,16 @@ class Patch:
         head = read(self.addr + offset, head_size)
         fields = ELF_HEADER.unpack_from(head)
         first, count = fields[5], fields[10]
+        left = MAX_IMAGE
         with open(path, "wb") as file:
             file.write(head)
             for i in range(count):
                 (kind, _, at, vaddr, _, size, _,
                  _) = PROGRAM_HEADER.unpack_from(
                      head, first + i * PROGRAM_HEADER.size)
-                if kind != PT_LOAD or at + size > MAX_IMAGE:
+                if kind != PT_LOAD or at > MAX_IMAGE or size > left:
                     continue
+                left -= size
                 file.seek(at)
                 file.write(read(self.image_bias + vaddr, size))
             if tail_offset <= MAX_IMAGE:
