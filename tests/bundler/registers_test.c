@@ -24,7 +24,11 @@
 	"static void apply(void)\n"                                            \
 	"{ void *(*fn)(const char *, const void *, void *) =\n"                \
 	"    dlsym(RTLD_DEFAULT, \"hfx_apply_bundle\");\n"                     \
-	"  if (!fn || fn(\"fix.hfx\", 0, 0)) { puts(\"no\"); exit(1); } }\n"
+	"  /* sz, and HFX_APPLY_ALLOW_ACTIVE: it is inside what it replaces. " \
+	"*/\n"                                                                 \
+	"  unsigned long opts[2] = {sizeof(opts), 2};\n"                       \
+	"  if (!fn || fn(\"fix.hfx\", opts, 0)) { puts(\"no\"); exit(1); } "   \
+	"}\n"
 
 #define HALF                                                                   \
 	"NOINLINE static long half(long n)\n"                                  \
