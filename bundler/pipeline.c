@@ -13,6 +13,7 @@
  *   write      image and bundle
  */
 #include "pipeline.h"
+#include "active_check.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -216,6 +217,8 @@ static struct hfx_error *check(struct diff *diff, struct report *report)
 	for (size_t i = 0; i < diff->selection.warnings.num_items; i++)
 		HFX_TRY(warnings_add(&diff->warnings, "%s",
 		                     diff->selection.warnings.items[i]));
+	HFX_TRY(active_check_run(&diff->selection, diff->decoder,
+	                         &diff->warnings));
 	HFX_TRY(type_check_run(&diff->selection, &diff->accepted,
 	                       &diff->warnings, report));
 	HFX_TRY(data_check_run(&diff->selection, &diff->accepted,
