@@ -77,15 +77,39 @@ HFX_MUST_CHECK struct hfx_error *
 debug_info_function(struct debug_info *debug, uint64_t addr,
                     struct debug_function *ret);
 
+/** In what registers a value is passed or returned (psABI 3.2.3). */
+enum debug_class {
+	/** `void`. */
+	DEBUG_CLASS_NONE,
+	/** One of the general ones. */
+	DEBUG_CLASS_GENERAL,
+	/** One of the vector registers. */
+	DEBUG_CLASS_FLOATING,
+	/** Up to two, of either kind, or not known. */
+	DEBUG_CLASS_ANY,
+};
+
+struct debug_arguments {
+	/** False when there may be any number. */
+	bool is_known;
+	/** General registers that they take at most. */
+	unsigned int num_general;
+	/** Whether they may take vector registers. */
+	bool has_floating;
+};
+
 /**
- * How many general registers a function may take arguments in: by its
- * declaration in the unit of the code at @p caller_addr.
- *
- * @param[out] ret -1 when it is not known.
+ * Arguments of the function @p name, by its declaration in the unit of the code
+ * at @p caller_addr.
  */
 HFX_MUST_CHECK struct hfx_error *
 debug_info_declared_arguments(struct debug_info *debug, uint64_t caller_addr,
-                              const char *name, int *ret);
+                              const char *name, struct debug_arguments *ret);
+
+/** What the function whose code is at @p addr returns. */
+HFX_MUST_CHECK struct hfx_error *
+debug_info_result_class(struct debug_info *debug, uint64_t addr,
+                        enum debug_class *ret);
 
 /**
  * Innermost inlined function at @p addr (DW_TAG_inlined_subroutine) that is

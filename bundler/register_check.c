@@ -158,6 +158,15 @@ static struct hfx_error *refuse(const struct register_check *check,
 		names, caller, old_name(check, conflict->callee), why);
 }
 
+/* Of the callers for which a function is refused, one is named. */
+static bool is_refused(const struct register_check *check, uint32_t function)
+{
+	for (size_t i = 0; i < check->refusals->num_items; i++)
+		if (check->refusals->items[i].function == function)
+			return true;
+	return false;
+}
+
 static struct hfx_error *warn(const struct register_check *check,
                               const struct conflict *conflict,
                               uint32_t function)
@@ -217,6 +226,8 @@ static struct hfx_error *keep_entry(const struct register_check *check,
 		&check->new_program->functions[function];
 	bool can_keep;
 
+	if (check->keeps[function] || is_refused(check, function))
+		return NULL;
 	switch (call_graph_openness(check->old_calls, new_function->peer)) {
 	case CALL_EXPORTED:
 		return refuse(check, conflict, function,
@@ -227,8 +238,6 @@ static struct hfx_error *keep_entry(const struct register_check *check,
 	default:
 		break;
 	}
-	if (check->keeps[function])
-		return NULL;
 	HFX_TRY(take_callers(check, conflict, function, &can_keep));
 	if (!can_keep)
 		return NULL;

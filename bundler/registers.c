@@ -29,6 +29,9 @@ struct own_use {
 	register_set written;
 	/** Read or written by some instruction. */
 	register_set mentioned;
+	/** By it and by all that it calls. */
+	register_set written_in_all;
+	bool is_known_in_all;
 	/** Some instruction returns, or hands over to a function that may. */
 	bool returns;
 };
@@ -37,6 +40,11 @@ struct registers {
 	const struct program *program;
 	struct decoder *decoder;
 	struct own_use *own;
+	/** Of each PLT stub, once it was asked for: which it reads. */
+	struct import_use {
+		bool is_known;
+		register_set read;
+	} * imports;
 };
 
 struct hfx_error *registers_create(const struct program *program,
@@ -52,8 +60,10 @@ struct hfx_error *registers_create(const struct program *program,
 		.decoder = decoder,
 		.own = calloc(program->num_functions + 1,
 	                      sizeof(*registers->own)),
+		.imports = calloc(program->num_stubs + 1,
+	                          sizeof(*registers->imports)),
 	};
-	if (!registers->own) {
+	if (!registers->own || !registers->imports) {
 		registers_destroy(registers);
 		return hfx_error_no_memory();
 	}
@@ -66,6 +76,7 @@ void registers_destroy(struct registers *registers)
 	if (!registers)
 		return;
 	free(registers->own);
+	free(registers->imports);
 	free(registers);
 }
 
@@ -220,11 +231,18 @@ static struct hfx_error *collect_written(struct registers *registers,
 struct hfx_error *registers_written_in_all(struct registers *registers,
                                            uint32_t index, register_set *ret)
 {
+	struct own_use *own = &registers->own[index];
 	struct functions functions = {0};
-	struct hfx_error *err = add_once(&functions, index);
+	struct hfx_error *err = NULL;
 
-	if (!err)
-		err = collect_written(registers, &functions, ret);
+	if (!own->is_known_in_all) {
+		err = add_once(&functions, index);
+		if (!err)
+			err = collect_written(registers, &functions,
+			                      &own->written_in_all);
+		own->is_known_in_all = !err;
+	}
+	*ret = own->written_in_all;
 	free(functions.items);
 	pair_set_deinit(&functions.seen);
 	return err;
@@ -232,36 +250,56 @@ struct hfx_error *registers_written_in_all(struct registers *registers,
 
 /* ---- What is read -------------------------------------------------------- */
 
-/* A search along all paths from one place for a read of one register. */
+/* A place in the code, and the registers that nothing has written up to it. */
+struct state {
+	uint64_t addr;
+	register_set left;
+};
+
+/* A search along all paths from one place for reads of registers. */
 struct search {
 	struct registers *registers;
 	/** The function that is searched, whole; its parts belong to it. */
 	const struct function *function;
-	register_set wanted;
 	/** What is read by returning from it. */
 	register_set returned;
 	unsigned int depth;
-	uint64_t *places;
-	size_t num_places;
-	size_t cap_places;
+	struct state *states;
+	size_t num_states;
+	size_t cap_states;
 	struct pair_set seen;
-	bool is_read;
+	register_set read;
 };
 
-static struct hfx_error *is_read_from(struct registers *registers,
-                                      const struct function *function,
-                                      uint64_t addr, register_set wanted,
-                                      register_set returned, unsigned int depth,
-                                      bool *ret);
+static struct hfx_error *find_reads(struct registers *registers,
+                                    const struct function *function,
+                                    struct state start, register_set returned,
+                                    unsigned int depth, register_set *read);
 
-static struct hfx_error *go_on_at(struct search *search, uint64_t addr)
+static struct hfx_error *go_on_at(struct search *search, uint64_t addr,
+                                  register_set left)
 {
-	if (pair_set_has(&search->seen, addr, 0, 0))
+	struct state state = {addr, left & ~search->read};
+
+	if (!state.left || pair_set_has(&search->seen, addr, state.left, 0))
 		return NULL;
-	return pair_set_add(&search->seen, addr, 0, 0) &&
-	                       HFX_ARRAY_PUSH(search, places, addr)
+	return pair_set_add(&search->seen, addr, state.left, 0) &&
+	                       HFX_ARRAY_PUSH(search, states, state)
 	               ? NULL
 	               : hfx_error_no_memory();
+}
+
+static register_set read_by(const struct debug_arguments *arguments)
+{
+	register_set read = ARGUMENTS;
+
+	if (!arguments->is_known)
+		return read;
+	if (!arguments->has_floating)
+		read &= ~REGISTERS_XMM;
+	for (size_t i = arguments->num_general; i < NUM_GENERAL_ARGUMENTS; i++)
+		read &= ~argument_order[i];
+	return read;
 }
 
 /* Arguments of what is called through a PLT stub, from its declaration. */
@@ -270,26 +308,29 @@ static struct hfx_error *read_by_import(const struct search *search,
                                         register_set *ret)
 {
 	const struct program *program = search->registers->program;
+	struct import_use *use =
+		&search->registers->imports[stub - program->stubs];
 	const struct dynamic_relocation *relocation =
 		program_relocation_at(program, stub->slot_addr);
-	int count = -1;
+	struct debug_arguments arguments = {0};
 
-	if (relocation && program->debug)
+	if (!use->is_known && relocation && program->debug)
 		HFX_TRY(debug_info_declared_arguments(
 			program->debug, search->function->addr,
-			relocation->symbol, &count));
+			relocation->symbol, &arguments));
 	if (relocation && !strcmp(relocation->symbol, "__stack_chk_fail"))
-		count = 0;
-	*ret = ARGUMENTS;
-	for (size_t i = 0; count >= 0 && i < NUM_GENERAL_ARGUMENTS; i++)
-		if (i >= (size_t)count)
-			*ret &= ~argument_order[i];
+		arguments.is_known = true;
+	if (!use->is_known)
+		use->read = read_by(&arguments);
+	use->is_known = true;
+	*ret = use->read;
 	return NULL;
 }
 
 /* A call of code that is not known, after which nothing is kept. */
 static struct hfx_error *call_unknown(struct search *search,
-                                      const struct instruction *insn)
+                                      const struct instruction *insn,
+                                      register_set left)
 {
 	const struct program *program = search->registers->program;
 	const struct plt_stub *stub =
@@ -304,26 +345,26 @@ static struct hfx_error *call_unknown(struct search *search,
 	read &= ~REGISTERS_XMM |
 	        own_of(search->registers, search->function - program->functions)
 	                ->mentioned;
-	search->is_read |= read & search->wanted;
+	search->read |= read & left;
 	return NULL;
 }
 
 static struct hfx_error *call_known(struct search *search,
                                     const struct function *callee,
-                                    uint64_t addr, bool *returns_ret)
+                                    struct state start, register_set *left_ret)
 {
 	struct registers *registers = search->registers;
 	register_set written;
 
-	HFX_TRY(is_read_from(registers, callee, addr, search->wanted, 0,
-	                     search->depth + 1, &search->is_read));
+	HFX_TRY(find_reads(registers, callee, start, 0, search->depth + 1,
+	                   &search->read));
 	HFX_TRY(registers_written_in_all(
 		registers, callee - registers->program->functions, &written));
-	*returns_ret = !(written & search->wanted);
+	*left_ret = start.left & ~written;
 	return NULL;
 }
 
-static struct hfx_error *follow_tables(struct search *search)
+static struct hfx_error *follow_tables(struct search *search, register_set left)
 {
 	const struct program *program = search->registers->program;
 	const struct function *function = search->function;
@@ -338,92 +379,91 @@ static struct hfx_error *follow_tables(struct search *search)
 
 		is_found |= count;
 		for (uint64_t k = 0; k < count; k++)
-			HFX_TRY(go_on_at(search,
-			                 table_target(program, addr, k)));
+			HFX_TRY(go_on_at(search, table_target(program, addr, k),
+			                 left));
 	}
 	if (!is_found)
-		search->is_read |= search->wanted & ARGUMENTS;
+		search->read |= left & ARGUMENTS;
 	return NULL;
 }
 
+/* Where a call or jump leads; `left_ret`: what is left behind it. */
 static struct hfx_error *follow_branch(struct search *search,
                                        const struct instruction *insn,
-                                       bool *goes_on_ret)
+                                       register_set left,
+                                       register_set *left_ret)
 {
 	const struct program *program = search->registers->program;
+	struct state next = {insn->reference.target, left};
 	const struct function *target =
-		insn->has_reference
-			? program_function_at(program, insn->reference.target)
-			: NULL;
+		insn->has_reference ? program_function_at(program, next.addr)
+				    : NULL;
 
-	*goes_on_ret = false;
+	*left_ret = insn->is_conditional ? left : 0;
+	if (insn->is_call && target)
+		return call_known(search, target, next, left_ret);
 	if (insn->is_call)
-		return target ? call_known(search, target,
-		                           insn->reference.target, goes_on_ret)
-		              : call_unknown(search, insn);
-	*goes_on_ret = insn->is_conditional;
+		return call_unknown(search, insn, left);
 	if (!insn->has_reference)
-		return follow_tables(search);
+		return follow_tables(search, left);
 	if (!target)
-		return call_unknown(search, insn);
+		return call_unknown(search, insn, left);
 	if (function_is_family(program, search->function, target))
-		return go_on_at(search, insn->reference.target);
-	return is_read_from(search->registers, target, insn->reference.target,
-	                    search->wanted, search->returned, search->depth + 1,
-	                    &search->is_read);
+		return go_on_at(search, next.addr, left);
+	return find_reads(search->registers, target, next, search->returned,
+	                  search->depth + 1, &search->read);
 }
 
-static struct hfx_error *follow_place(struct search *search, uint64_t addr)
+static struct hfx_error *follow_state(struct search *search, struct state state)
 {
 	const struct function *function =
-		program_function_at(search->registers->program, addr);
+		program_function_at(search->registers->program, state.addr);
 	struct instruction insn;
-	bool goes_on;
 
 	if (!function)
 		return NULL;
+	uint64_t off = state.addr - function->addr;
 	if (!decoder_next(search->registers->decoder, function->code,
-	                  function->size, function->addr, addr - function->addr,
-	                  &insn)) {
-		search->is_read = true;
+	                  function->size, function->addr, off, &insn)) {
+		search->read |= state.left;
 		return NULL;
 	}
 	struct register_use use = decoder_registers(search->registers->decoder);
-	goes_on = !(use.replaced & search->wanted);
-	search->is_read |= use.read & search->wanted;
+	register_set left = state.left & ~use.replaced;
+	search->read |= use.read & state.left;
 	if (insn.is_return)
-		search->is_read |= search->returned & search->wanted;
+		search->read |= search->returned & state.left;
 	else if (insn.is_call || insn.is_jump)
-		HFX_TRY(follow_branch(search, &insn, &goes_on));
-	if (goes_on && !insn.is_return &&
-	    addr + insn.size < function->addr + function->size)
-		return go_on_at(search, addr + insn.size);
-	return NULL;
+		HFX_TRY(follow_branch(search, &insn, state.left, &left));
+	if (insn.is_return || off + insn.size >= function->size)
+		return NULL;
+	return go_on_at(search, state.addr + insn.size, left);
 }
 
-static struct hfx_error *is_read_from(struct registers *registers,
-                                      const struct function *function,
-                                      uint64_t addr, register_set wanted,
-                                      register_set returned, unsigned int depth,
-                                      bool *ret)
+/* Add to @p read what is read of `start.left` on the way from there. */
+static struct hfx_error *find_reads(struct registers *registers,
+                                    const struct function *function,
+                                    struct state start, register_set returned,
+                                    unsigned int depth, register_set *read)
 {
 	struct search search = {
 		.registers = registers,
 		.function = function,
-		.wanted = wanted,
 		.returned = returned,
 		.depth = depth,
-		.is_read = *ret || (depth > MAX_DEPTH && wanted & ARGUMENTS),
+		.read = *read,
 	};
 	struct hfx_error *err = NULL;
 
 	if (depth <= MAX_DEPTH)
-		err = go_on_at(&search, addr);
-	while (!err && !search.is_read && search.num_places)
-		err = follow_place(&search, search.places[--search.num_places]);
-	free(search.places);
+		err = go_on_at(&search, start.addr, start.left);
+	else
+		search.read |= start.left & ARGUMENTS & ~REGISTERS_XMM;
+	while (!err && start.left & ~search.read && search.num_states)
+		err = follow_state(&search, search.states[--search.num_states]);
+	free(search.states);
 	pair_set_deinit(&search.seen);
-	*ret = search.is_read;
+	*read = search.read;
 	return err;
 }
 
@@ -432,38 +472,19 @@ static struct hfx_error *returned_by(struct registers *registers,
                                      const struct function *function,
                                      register_set *ret)
 {
-	const struct program *program = registers->program;
-	struct debug_function debug = {0};
+	static const register_set of_class[] = {
+		[DEBUG_CLASS_NONE] = 0,
+		[DEBUG_CLASS_GENERAL] = REGISTER_RAX,
+		[DEBUG_CLASS_FLOATING] = REGISTER_XMM0 | REGISTER_XMM1,
+		[DEBUG_CLASS_ANY] = REGISTER_RAX | REGISTER_RDX |
+	                            REGISTER_XMM0 | REGISTER_XMM1,
+	};
+	struct debug_info *debug = registers->program->debug;
+	enum debug_class class = DEBUG_CLASS_ANY;
 
-	*ret = REGISTER_RAX | REGISTER_RDX;
-	*ret |= own_of(registers, function - program->functions)->mentioned &
-	        (REGISTER_XMM0 | REGISTER_XMM1);
-	if (!program->debug)
-		return NULL;
-	HFX_TRY(debug_info_function(program->debug, function->addr, &debug));
-	if (debug.signature && !strncmp(debug.signature, "void ", 5) &&
-	    debug.signature[5] != '*')
-		*ret = 0;
-	debug_function_deinit(&debug);
-	return NULL;
-}
-
-static struct hfx_error *kept_after(struct registers *registers,
-                                    const struct function *caller,
-                                    uint64_t addr, register_set returned,
-                                    register_set wanted, register_set *kept)
-{
-	for (unsigned int i = 0; i < NUM_REGISTERS; i++) {
-		register_set bit = 1u << i;
-		bool is_read = false;
-
-		if (!(wanted & bit) || *kept & bit)
-			continue;
-		HFX_TRY(is_read_from(registers, caller, addr, bit, returned, 0,
-		                     &is_read));
-		if (is_read)
-			*kept |= bit;
-	}
+	if (debug)
+		HFX_TRY(debug_info_result_class(debug, function->addr, &class));
+	*ret = of_class[class];
 	return NULL;
 }
 
@@ -487,13 +508,16 @@ struct hfx_error *registers_kept_across(struct registers *registers,
 	for (size_t i = 0; i < function->num_references; i++) {
 		const struct reference *reference = &function->references[i];
 
+		struct state behind = {
+			function->addr + reference->insn_off +
+				reference->insn_size,
+			wanted,
+		};
+
 		if (reference->kind == REFERENCE_CALL &&
 		    reference->target == callee_addr)
-			HFX_TRY(kept_after(registers, function,
-			                   function->addr +
-			                           reference->insn_off +
-			                           reference->insn_size,
-			                   returned, wanted, ret));
+			HFX_TRY(find_reads(registers, function, behind,
+			                   returned, 0, ret));
 	}
 	return NULL;
 }
