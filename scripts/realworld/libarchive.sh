@@ -24,17 +24,17 @@ compile()
 {
 	make -j2 bsdtar libarchive_test bsdtar_test
 }
-# Files stay (-k) until the end: a shell for each would read the bundles, too. Of
-# bsdtar's tests, which start it and several shells each, those of what it does
-# most.
+# The readers, which the fixes are about. All tests take a quarter of an hour, and
+# start thousands of shells, which read the bundles, too; so files stay (-k).
 check()
 {
 	mkdir -p tmp
-	TMPDIR=$PWD/tmp ./bin/libarchive_test -k -r "$PWD/libarchive/test" -v
+	# shellcheck disable=SC2046 # names
+	TMPDIR=$PWD/tmp ./bin/libarchive_test -k -v \
+		-r "$PWD/libarchive/test" $(./bin/libarchive_test -h |
+			sed -nE 's/^ *[0-9]+: (test_read_format_.*)/\1/p')
 	TMPDIR=$PWD/tmp ./bin/bsdtar_test -k -r "$PWD/tar/test" \
-		-p "$PWD/bin/bsdtar" -v test_basic test_copy \
-		test_option_exclude test_option_strip_components \
-		test_option_x test_stdio test_symlink_dir
+		-p "$PWD/bin/bsdtar" -v test_basic test_copy test_stdio
 	rm -rf tmp
 }
 results()

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034
 depends='autoconf automake libtool libssl-dev'
-files='.libs/libevent-2.1.so.7 .libs/libevent_openssl-2.1.so.7'
+# The tests use the parts, which together are libevent.
+files='.libs/libevent_core-2.1.so.7 .libs/libevent_extra-2.1.so.7
+.libs/libevent_openssl-2.1.so.7'
 prepare()
 {
 	autoreconf -fi
