@@ -16,6 +16,8 @@
 struct decoder {
 	csh handle;
 	cs_insn *insn;
+	/** Whether `insn` is what decoder_next() found last. */
+	bool is_known;
 };
 
 struct hfx_error *decoder_create(struct decoder **ret)
@@ -181,7 +183,9 @@ bool decoder_next(struct decoder *decoder, const uint8_t *code, size_t size,
 	uint64_t at = addr + off;
 	cs_insn *found = decoder->insn;
 
-	if (!cs_disasm_iter(decoder->handle, &bytes, &left, &at, found))
+	decoder->is_known =
+		cs_disasm_iter(decoder->handle, &bytes, &left, &at, found);
+	if (!decoder->is_known)
 		return decode_vector(code, size, addr, off, ret);
 	const cs_x86 *x86 = &found->detail->x86;
 	bytes = code + off;
@@ -295,6 +299,9 @@ struct register_use decoder_registers(struct decoder *decoder)
 	uint8_t num_read, num_written;
 	bool is_whole;
 
+	/* A vector instruction: it may read anything, and writes its kind. */
+	if (!decoder->is_known)
+		return (struct register_use){REGISTERS_ALL, REGISTERS_XMM, 0};
 	if (insn->id == X86_INS_SYSCALL)
 		return (struct register_use){
 			.read = REGISTER_RAX | REGISTER_RDI | REGISTER_RSI |
