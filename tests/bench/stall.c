@@ -10,6 +10,8 @@
  *
  *	apply APPLY_NS REFERENCE_NS
  *	revert ...
+ *	apply-active ...	with --allow-active: no look at stacks
+ *	revert-active ...
  *	apply-inside ...
  *	revert-inside ...
  *
@@ -44,13 +46,16 @@ enum action {
 	ACTION_STOP,
 	ACTION_APPLY,
 	ACTION_REVERT,
+	ACTION_APPLY_ACTIVE,
+	ACTION_REVERT_ACTIVE,
 	ACTION_APPLY_INSIDE,
 	ACTION_REVERT_INSIDE,
 	NUM_ACTIONS,
 };
 
 static const char *const action_names[] = {
-	"stop", "apply", "revert", "apply-inside", "revert-inside",
+	"stop",          "apply",        "revert",        "apply-active",
+	"revert-active", "apply-inside", "revert-inside",
 };
 
 struct stall {
@@ -127,12 +132,22 @@ static void act(struct stall *stall, enum action action)
 	char *stop[] = {NULL, stall->pid_text, NULL};
 	char *apply[] = {NULL, "apply", stall->pid_text, stall->bundle, NULL};
 	char *revert[] = {NULL, "revert", stall->pid_text, "stall", NULL};
+	char *apply_active[] = {
+		NULL,          "apply", "--allow-active", stall->pid_text,
+		stall->bundle, NULL};
+	char *revert_active[] = {
+		NULL,    "revert", "--allow-active", stall->pid_text,
+		"stall", NULL};
 
 	switch (action) {
 	case ACTION_APPLY:
 		return run(stall, "hfx", apply);
 	case ACTION_REVERT:
 		return run(stall, "hfx", revert);
+	case ACTION_APPLY_ACTIVE:
+		return run(stall, "hfx", apply_active);
+	case ACTION_REVERT_ACTIVE:
+		return run(stall, "hfx", revert_active);
 	case ACTION_APPLY_INSIDE:
 		return give_order(stall, WINDOW_APPLY);
 	case ACTION_REVERT_INSIDE:
@@ -223,7 +238,8 @@ int main(int argc, char **argv)
 	stall.bundle = argv[4];
 	if (!runs || runs > MAX_RUNS)
 		errx(2, "RUNS is from 1 to %d", MAX_RUNS);
-	last = atoi(stall.threads) > 1 ? ACTION_REVERT_INSIDE : ACTION_REVERT;
+	last = atoi(stall.threads) > 1 ? ACTION_REVERT_INSIDE
+	                               : ACTION_REVERT_ACTIVE;
 	start_process(&stall);
 	for (size_t i = 0; i < runs; i++) {
 		for (enum action action = ACTION_APPLY; action <= last;

@@ -158,7 +158,7 @@ static void spin(void)
 			atomic_store(&window->longest_ns, longest_ns);
 		}
 		last_ns = ns;
-		works[turn % (sizeof(works) / sizeof(*works))](1);
+		works[turn % (sizeof(works) / sizeof(*works))](0);
 	}
 }
 

@@ -152,7 +152,8 @@ class OutsideTest(Test):
         hfx = os.path.join(self.build, "bin", "hfx")
         pid = str(self.victim.process.pid)
         what = [pid, self.bundle] if action == "apply" else [pid, "fix"]
-        run(*wrapper, hfx, action, *what)
+        # Machines that run tests are busy, and threads are often inside.
+        run(*wrapper, hfx, action, "--timeout", "60000", *what)
 
     def settle(self, action):
         self.attempt(action, [])

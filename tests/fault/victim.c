@@ -82,10 +82,12 @@ static void change(int c, char **argv)
 	struct hfx_apply_opts apply = {
 		.sz = sizeof(apply),
 		.helper_path = argv[2],
+		.timeout_ms = 60000,
 	};
 	struct hfx_revert_opts revert = {
 		.sz = sizeof(revert),
 		.helper_path = argv[2],
+		.timeout_ms = 60000,
 	};
 	struct hfx_error *err =
 		c == 'a' ? hfx_apply_bundle(argv[1], &apply, NULL)
