@@ -126,11 +126,16 @@ static struct hfx_error *open_self(const char *helper_path, struct target **ret)
 static struct hfx_error *take_apply_options(const struct hfx_apply_opts *from,
                                             struct hfx_apply_opts *to)
 {
-	const uint32_t known = HFX_APPLY_DRY_RUN | HFX_APPLY_ALLOW_ACTIVE;
+	const uint32_t known = HFX_APPLY_DRY_RUN | HFX_APPLY_ALLOW_ACTIVE |
+	                       HFX_APPLY_REPLACE_ALL;
 
 	*to = (struct hfx_apply_opts){.sz = sizeof(*to)};
 	if (from)
 		HFX_TRY(take_options(from, from->sz, to, sizeof(*to)));
+	if (to->num_replaces && !to->replaces)
+		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
+		                        "the options count patches to replace, "
+		                        "but name none");
 	return check_flags(to->flags & ~known, to->reserved, to->stop_ret);
 }
 
@@ -157,12 +162,26 @@ static void write_perf_map(struct target *target)
 	hfx_error_destroy(err);
 }
 
+static struct hfx_error *copy_ids(const struct hfx_patch_id *ids, size_t count,
+                                  struct digest **ret)
+{
+	*ret = calloc(count + 1, sizeof(**ret));
+	if (!*ret)
+		return hfx_error_no_memory();
+	for (size_t i = 0; i < count; i++)
+		memcpy((*ret)[i].bytes, ids[i].bytes, sizeof(ids[i].bytes));
+	return NULL;
+}
+
 static struct hfx_error *apply(const struct bundle *bundle,
                                const struct hfx_apply_opts *opts)
 {
-	const struct engine_options options = {
+	HFX_CLEANUP(hfx_free) struct digest *replaces = NULL;
+	struct engine_options options = {
 		.dry_run = (opts->flags & HFX_APPLY_DRY_RUN) != 0,
 		.allow_active = (opts->flags & HFX_APPLY_ALLOW_ACTIVE) != 0,
+		.replaces_all = (opts->flags & HFX_APPLY_REPLACE_ALL) != 0,
+		.num_replaces = opts->num_replaces,
 		.timeout_ms = opts->timeout_ms,
 		.max_pause_us = opts->max_pause_us,
 	};
@@ -170,6 +189,8 @@ static struct hfx_error *apply(const struct bundle *bundle,
 	struct target *target;
 	struct hfx_error *err;
 
+	HFX_TRY(copy_ids(opts->replaces, opts->num_replaces, &replaces));
+	options.replaces = replaces;
 	HFX_TRY(open_self(opts->helper_path, &target));
 	err = engine_apply(target, bundle, &options, &result);
 	if (!err && !options.dry_run)

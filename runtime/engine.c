@@ -1,13 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Opening the process: the lock, what is known of it, and the remains of an
- * hfx that was killed.
- *
- * A killed hfx leaves a record in one of three states. PREPARED: no jump leads
- * to the image yet, so its memory is given back. COMMITTING, REVERTING: some
- * jumps are written, others are not; each site still says what belongs there,
- * so all of them are put back.
- */
+/* Opening the process: the lock, and what is known of it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,6 +23,7 @@ void engine_close(struct engine *engine)
 	engine->lock_fd = -1;
 	free(engine->sites);
 	free(engine->functions);
+	free(engine->leaves);
 	engine_patches_deinit(&engine->patches);
 	modules_deinit(&engine->modules);
 	maps_deinit(&engine->maps);
@@ -159,133 +152,6 @@ size_t engine_function_from(const struct engine *engine, uint64_t old_live_addr)
 	return low;
 }
 
-/* ---- Remains ----------------------------------------------------------- */
-
-/** Whether all of the region is memory without a file, as it was made. */
-static bool region_is_ours(const struct engine *engine,
-                           const struct engine_patch *patch)
-{
-	uint64_t end = patch->region_addr + patch->region_size;
-
-	if (!maps_cover(&engine->maps, patch->region_addr, patch->region_size,
-	                0))
-		return false;
-	for (size_t i = 0; i < engine->maps.num_mappings; i++) {
-		const struct mapping *mapping = &engine->maps.mappings[i];
-
-		if (mapping->end_addr > patch->region_addr &&
-		    mapping->start_addr < end &&
-		    (mapping->inode || !mapping->is_private))
-			return false;
-	}
-	return true;
-}
-
-static bool is_half_way(const struct engine_patch *patch)
-{
-	return patch->state == RECORD_COMMITTING ||
-	       patch->state == RECORD_REVERTING;
-}
-
-/**
- * Whether @p now is what another half-way patch says stood at the same place:
- * several patches that were reverted at once go back to the oldest one's bytes.
- */
-static bool is_put_back(const struct engine_patches *patches,
-                        uint64_t live_addr, const uint8_t now[SITE_SIZE])
-{
-	for (size_t i = 0; i < patches->num_patches; i++) {
-		const struct engine_patch *patch = &patches->patches[i];
-		const struct record_site *site =
-			is_half_way(patch) ? engine_patch_site(patch, live_addr)
-					   : NULL;
-
-		if (site && !memcmp(site->before, now, JUMP_SIZE))
-			return true;
-	}
-	return false;
-}
-
-/** Put back one site of a patch that was left half-way. */
-static struct hfx_error *plan_undo(const struct engine *engine,
-                                   const struct engine_patch *patch,
-                                   const struct record_site *site,
-                                   struct engine_plan *plan)
-{
-	uint8_t now[SITE_SIZE] = {0};
-
-	HFX_TRY(engine_check_site(engine, patch, site));
-	HFX_TRY(engine->target->ops->read(engine->target, site->live_addr, now,
-	                                  JUMP_SIZE));
-	if (is_put_back(&engine->patches, site->live_addr, now))
-		return NULL;
-	if (memcmp(now, site->after, JUMP_SIZE))
-		return hfx_error_create(HFX_ERROR_POISONED,
-		                        "%s was left half-way, and the code at "
-		                        "%#llx is neither old nor new",
-		                        patch->name,
-		                        (unsigned long long)site->live_addr);
-	return engine_plan_code(plan, site->live_addr, site->after,
-	                        site->before);
-}
-
-static struct hfx_error *undo_patch(struct engine *engine,
-                                    const struct engine_options *options,
-                                    struct engine_patch *patch)
-{
-	HFX_CLEANUP(engine_plan_deinit) struct engine_plan plan = {0};
-	struct commit_result result;
-
-	/* Without the module there is no code to put back. */
-	if (engine_module_of(engine, patch))
-		for (size_t i = 0; i < patch->num_sites; i++)
-			HFX_TRY(plan_undo(engine, patch, &patch->sites[i],
-			                  &plan));
-	HFX_TRY(engine_plan_state(&plan, patch->record_addr, patch->state,
-	                          RECORD_REVERTED));
-	HFX_TRY(engine_plan_commit(&plan, engine->target, options, &result));
-	patch->state = RECORD_REVERTED;
-	return NULL;
-}
-
-static void forget_patch(struct engine_patches *patches, size_t i)
-{
-	engine_patch_deinit(&patches->patches[i]);
-	patches->num_patches--;
-	memmove(&patches->patches[i], &patches->patches[i + 1],
-	        (patches->num_patches - i) * sizeof(*patches->patches));
-}
-
-static struct hfx_error *clean_up(struct engine *engine,
-                                  const struct engine_options *options)
-{
-	struct engine_patches *patches = &engine->patches;
-	bool is_changed = false;
-
-	for (size_t i = patches->num_patches; i-- > 0;) {
-		struct engine_patch *patch = &patches->patches[i];
-
-		if (patch->state == RECORD_PREPARED &&
-		    !(patch->flags & RECORD_UNWINDABLE) &&
-		    region_is_ours(engine, patch)) {
-			engine_region_destroy(engine->target,
-			                      patch->region_addr,
-			                      patch->region_size);
-			forget_patch(patches, i);
-			is_changed = true;
-		} else if (is_half_way(patch)) {
-			HFX_TRY(hfx_error_wrap(
-				undo_patch(engine, options, patch),
-				"undo %s, which was left half-way",
-				patch->name));
-		}
-	}
-	if (!is_changed)
-		return NULL;
-	maps_deinit(&engine->maps);
-	return maps_read(engine->target->pid, &engine->maps);
-}
-
 struct hfx_error *engine_open(struct target *target,
                               const struct engine_options *options,
                               struct engine *ret)
@@ -301,8 +167,12 @@ struct hfx_error *engine_open(struct target *target,
 	HFX_TRY(maps_read(target->pid, &engine.maps));
 	HFX_TRY(modules_read(target, &engine.maps, &engine.modules));
 	HFX_TRY(engine_list_in(target, &engine.maps, &engine.patches));
-	HFX_TRY(clean_up(&engine, options));
+	HFX_TRY(engine_settle(&engine, options));
 	HFX_TRY(index_patches(&engine));
+	engine.leaves =
+		calloc(engine.patches.num_patches + 1, sizeof(*engine.leaves));
+	if (!engine.leaves)
+		return hfx_error_no_memory();
 	*ret = engine;
 	engine = (struct engine){.lock_fd = -1};
 	return NULL;

@@ -25,6 +25,13 @@ struct engine_options {
 	 * bytes that are written; such calls finish in the code they began in.
 	 */
 	bool allow_active;
+	/**
+	 * Patches that leave in the same stop: their ids, borrowed; or all
+	 * that are applied, also none.
+	 */
+	const struct digest *replaces;
+	size_t num_replaces;
+	bool replaces_all;
 	/** 0 means 1000. */
 	uint32_t timeout_ms;
 	/** 0 means 10000. */

@@ -169,15 +169,16 @@ static struct hfx_error *make_jump(uint64_t from, uint64_t to,
 
 /**
  * Check the bytes that a jump replaces: the newest jump at the same place, if
- * one is recorded, and no part of another.
+ * one is recorded, and no part of another. Where jumps leave, the record is to
+ * say what comes back with them.
  */
 static struct hfx_error *check_before(const struct apply *apply,
-                                      const struct record_site *site)
+                                      struct record_site *site)
 {
 	const struct engine *engine = &apply->engine;
 	uint64_t addr = site->live_addr;
 	size_t i = engine_site_from(engine, addr - (JUMP_SIZE - 1));
-	const struct record_site *newest = NULL;
+	const struct record_site *newest = NULL, *leaving = NULL;
 
 	for (; i < engine->num_sites &&
 	       engine->sites[i].live_addr < addr + JUMP_SIZE;
@@ -189,12 +190,16 @@ static struct hfx_error *check_before(const struct apply *apply,
 				"patch",
 				(unsigned long long)addr);
 		newest = engine_record_site(engine, i);
+		if (!leaving && engine->leaves[engine->sites[i].patch])
+			leaving = newest;
 	}
 	if (newest && memcmp(newest->after, site->before, JUMP_SIZE) != 0)
 		return hfx_error_create(HFX_ERROR_CODE_MISMATCH,
 		                        "something else has changed the jump "
 		                        "of an applied patch at %#llx",
 		                        (unsigned long long)addr);
+	if (leaving)
+		memcpy(site->before, leaving->before, JUMP_SIZE);
 	return NULL;
 }
 
@@ -314,21 +319,46 @@ static struct hfx_error *guard_plan(struct apply *apply)
 			&apply->plan, live_addr, live_addr + code->old_size,
 			manifest->functions[code->function].name));
 	}
+	HFX_TRY(engine_guard_leaving(&apply->engine, &apply->plan));
 	return engine_guard_images(&apply->engine, &apply->plan);
 }
 
+/** What is at a site now: the newest jump of an applied patch, or `before`. */
+static const uint8_t *bytes_in_place(const struct apply *apply,
+                                     const struct record_site *site)
+{
+	const struct engine *engine = &apply->engine;
+	size_t end = engine_site_from(engine, site->live_addr + 1);
+
+	if (end && engine->sites[end - 1].live_addr == site->live_addr)
+		return engine_record_site(engine, end - 1)->after;
+	return site->before;
+}
+
+/**
+ * What leaves is marked after what comes, and has left after that has come: so
+ * a killed change shows which it was (engine_settle.c).
+ */
 static struct hfx_error *make_plan(struct apply *apply)
 {
+	const struct engine *engine = &apply->engine;
 	const struct engine_patch *patch = &apply->patch;
+	struct engine_plan *plan = &apply->plan;
 
-	HFX_TRY(engine_plan_state(&apply->plan, patch->record_addr,
-	                          patch->state, RECORD_COMMITTING));
+	HFX_TRY(engine_plan_state(plan, patch->record_addr, patch->state,
+	                          RECORD_COMMITTING));
+	HFX_TRY(engine_plan_leaving_states(engine, RECORD_APPLIED,
+	                                   RECORD_REVERTING, plan));
 	for (size_t i = 0; i < patch->num_sites; i++)
 		HFX_TRY(engine_plan_code(
-			&apply->plan, patch->sites[i].live_addr,
-			patch->sites[i].before, patch->sites[i].after));
-	return engine_plan_state(&apply->plan, patch->record_addr,
-	                         RECORD_COMMITTING, RECORD_APPLIED);
+			plan, patch->sites[i].live_addr,
+			bytes_in_place(apply, &patch->sites[i]),
+			patch->sites[i].after));
+	HFX_TRY(engine_plan_leaving_sites(engine, patch, plan));
+	HFX_TRY(engine_plan_state(plan, patch->record_addr, RECORD_COMMITTING,
+	                          RECORD_APPLIED));
+	return engine_plan_leaving_states(engine, RECORD_REVERTING,
+	                                  RECORD_REVERTED, plan);
 }
 
 /* ---- The record -------------------------------------------------------- */
@@ -420,6 +450,7 @@ static struct hfx_error *prepare(struct apply *apply)
 
 	HFX_TRY(image_load_parse(image->data, image->size, &apply->image));
 	HFX_TRY(apply_find_module(apply));
+	HFX_TRY(apply_find_replaced(apply));
 	HFX_TRY(apply_verify(apply));
 	HFX_TRY(describe(apply));
 	HFX_TRY(apply_check_stack(apply));
@@ -457,6 +488,7 @@ static struct hfx_error *run(struct apply *apply, struct commit_result *result)
 		apply->patch.num_functions, apply->patch.module_name,
 		result->num_threads,
 		(unsigned long long)result->pause_ns / 1000);
+	engine_note_left(&apply->engine);
 	return NULL;
 }
 

@@ -56,6 +56,13 @@ apply_read(struct apply *apply, uint64_t live_addr, void *buffer, size_t size)
 HFX_MUST_CHECK struct hfx_error *apply_find_module(struct apply *apply);
 
 /**
+ * Have the patches leave that this one replaces: it stands on none of them.
+ *
+ * Errors: #HFX_ERROR_NOT_APPLIED, #HFX_ERROR_ORDER.
+ */
+HFX_MUST_CHECK struct hfx_error *apply_find_replaced(struct apply *apply);
+
+/**
  * Check that the functions are in the image, and that the process has the code
  * they were made for, jumps of applied patches aside.
  *

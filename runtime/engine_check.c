@@ -100,6 +100,39 @@ struct hfx_error *apply_find_module(struct apply *apply)
 	return find_previous(apply);
 }
 
+/* ---- Patches that this one replaces ------------------------------------ */
+
+/** Nothing is stacked on what leaves. */
+static void drop_functions(struct engine *engine)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < engine->num_functions; i++)
+		if (!engine->leaves[engine->functions[i].patch])
+			engine->functions[count++] = engine->functions[i];
+	engine->num_functions = count;
+}
+
+struct hfx_error *apply_find_replaced(struct apply *apply)
+{
+	const struct engine_options *options = apply->options;
+	struct engine *engine = &apply->engine;
+
+	if (!options || (!options->num_replaces && !options->replaces_all))
+		return NULL;
+	if (options->replaces_all)
+		engine_leave_all(engine);
+	for (size_t i = 0; i < options->num_replaces; i++) {
+		if (!engine_find_applied(engine, &options->replaces[i]))
+			return engine_not_applied(engine,
+			                          &options->replaces[i]);
+		engine_leave(engine, &options->replaces[i]);
+	}
+	HFX_TRY(engine_check_leaving(engine));
+	drop_functions(engine);
+	return NULL;
+}
+
 /* ---- The bytes in place ------------------------------------------------ */
 
 /** Take the jumps of applied patches out of a copy of code, newest first. */

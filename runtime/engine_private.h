@@ -29,6 +29,8 @@ struct engine_function {
 	uint32_t function;
 };
 
+struct engine_plan;
+
 /** What is known of the process while something is done to it. */
 struct engine {
 	struct target *target;
@@ -44,6 +46,8 @@ struct engine {
 	struct engine_function *functions;
 	size_t num_functions;
 	size_t cap_functions;
+	/** Which of `patches` are taken away by what is done. */
+	bool *leaves;
 };
 
 /* ---- engine.c ---------------------------------------------------------- */
@@ -80,6 +84,58 @@ engine_record_site(const struct engine *engine, size_t i)
 
 	return &engine->patches.patches[site->patch].sites[site->site];
 }
+
+/* ---- engine_settle.c --------------------------------------------------- */
+
+/** Finish or undo what a killed hfx has left half-way. */
+HFX_MUST_CHECK struct hfx_error *
+engine_settle(struct engine *engine, const struct engine_options *options);
+
+/* ---- engine_leave.c ---------------------------------------------------- */
+
+/** Applied patch with this id, or `NULL`. */
+const struct engine_patch *engine_find_applied(const struct engine *engine,
+                                               const struct digest *id);
+
+/** Error: #HFX_ERROR_NOT_APPLIED. */
+HFX_MUST_CHECK struct hfx_error *engine_not_applied(const struct engine *engine,
+                                                    const struct digest *id);
+
+/** Have all records of the applied patch with this id leave. */
+void engine_leave(struct engine *engine, const struct digest *id);
+
+/** Have all applied patches leave. */
+void engine_leave_all(struct engine *engine);
+
+/**
+ * Check that no patch that stays stands on one that leaves.
+ *
+ * Errors: #HFX_ERROR_ORDER.
+ */
+HFX_MUST_CHECK struct hfx_error *
+engine_check_leaving(const struct engine *engine);
+
+/** Plan the states of all that leaves, the newest first. */
+HFX_MUST_CHECK struct hfx_error *
+engine_plan_leaving_states(const struct engine *engine,
+                           enum record_state before, enum record_state after,
+                           struct engine_plan *plan);
+
+/**
+ * Plan to put back what their jumps replaced, but where @p successor has a
+ * jump, too; it may be `NULL`.
+ */
+HFX_MUST_CHECK struct hfx_error *
+engine_plan_leaving_sites(const struct engine *engine,
+                          const struct engine_patch *successor,
+                          struct engine_plan *plan);
+
+/** No thread may be inside their code. */
+HFX_MUST_CHECK struct hfx_error *
+engine_guard_leaving(const struct engine *engine, struct engine_plan *plan);
+
+/** Count the change in their records, and log it. They have left without it. */
+void engine_note_left(const struct engine *engine);
 
 /* ---- engine_list.c ----------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "audit.h"
@@ -9,6 +10,7 @@
 #include "cleanup.h"
 #include "hfx_apply_all.h"
 #include "hfx_cli.h"
+#include "hfx_replace.h"
 #include "target.h"
 
 static const char help[] =
@@ -24,6 +26,9 @@ static const char help[] =
 	"                      with --all: when one process fails, take it "
 	"back\n"
 	"                      from the others\n"
+	"      --replaces P    revert patch P in the same stop: its name, at "
+	"least\n"
+	"                      6 digits of its id, or all; may be repeated\n"
 	"      --dry-run       do everything but stop threads and redirect "
 	"code\n"
 	"      --allow-active  threads may be inside functions that are "
@@ -43,6 +48,7 @@ static const char help[] =
 
 struct apply_options {
 	struct engine_options engine;
+	struct replace_wish replaces;
 	bool all;
 	bool undo;
 	bool quiet;
@@ -59,6 +65,7 @@ struct apply_options {
 static const struct option long_options[] = {
 	{"all", no_argument, NULL, 'A'},
 	{"undo-on-failure", no_argument, NULL, 'U'},
+	{"replaces", required_argument, NULL, 'r'},
 	{"dry-run", no_argument, NULL, 'n'},
 	{"log-file", required_argument, NULL, 'l'},
 	{"allow-active", no_argument, NULL, 'a'},
@@ -80,6 +87,10 @@ static int parse_option(int option, const char *text,
 	case 'U':
 		options->undo = true;
 		return 0;
+	case 'r':
+		if (replace_add_wish(&options->replaces, optarg))
+			return 0;
+		return output_error(hfx_error_no_memory(), HFX_EXIT_FAILED);
 	case 'n':
 		options->engine.dry_run = true;
 		return 0;
@@ -127,6 +138,12 @@ static int parse_arguments(int argc, char **argv, struct apply_options *options)
 	if (options->undo && !options->all)
 		return output_usage("apply",
 		                    "--undo-on-failure goes with --all");
+	if (options->undo &&
+	    (options->replaces.all || options->replaces.num_which))
+		return output_usage("apply",
+		                    "--undo-on-failure would not bring back "
+		                    "what --replaces takes away: use one of "
+		                    "them");
 	options->path = argv[argc - 1];
 	if (options->all)
 		return 0;
@@ -200,13 +217,16 @@ static void print_warnings(const struct manifest *manifest)
 
 static void print_result(const struct apply_options *options,
                          const struct manifest *manifest,
+                         const struct replacement *replacement,
                          const struct commit_result *result)
 {
 	size_t count = count_changed(manifest);
 
 	fputs(options->engine.dry_run ? "would apply " : "applied ", stdout);
 	output_text(stdout, manifest->name, 0);
-	printf(" (%zu function%s) to", count, count == 1 ? "" : "s");
+	printf(" (%zu function%s)", count, count == 1 ? "" : "s");
+	replace_print(stdout, replacement);
+	fputs(" to", stdout);
 	output_process(stdout, options->pid);
 	if (options->engine.dry_run)
 		fputc('\n', stdout);
@@ -241,17 +261,57 @@ static void note(const struct apply_options *options, const char *result,
 		audit_write(&options->audit, &event);
 }
 
+/** Tell the log of a patch that another one takes the place of. */
+static void note_replaced(const struct apply_options *options,
+                          const struct replacement *replacement,
+                          const struct commit_result *stop,
+                          const struct hfx_error *err)
+{
+	const struct audit_event event = {
+		.action = "revert",
+		.result = stop ? "reverted" : "started",
+		.err = err,
+		.pid = options->pid,
+		.stop = stop,
+	};
+
+	if (!options->engine.dry_run)
+		replace_note(replacement, &options->audit, &event);
+}
+
+static struct hfx_error *apply_to(const struct apply_options *options,
+                                  const struct bundle *bundle,
+                                  struct target *target,
+                                  struct replacement *replacement,
+                                  struct commit_result *result)
+{
+	struct engine_options engine = options->engine;
+	struct hfx_error *err;
+
+	HFX_TRY(replace_find(&options->replaces, target, &bundle->id,
+	                     replacement));
+	engine.replaces_all = options->replaces.all;
+	engine.replaces = replacement->ids;
+	engine.num_replaces =
+		engine.replaces_all ? 0 : replacement->num_leaving;
+	/* If hfx is killed, this is all that the log has. */
+	note(options, "started", bundle, NULL, NULL);
+	note_replaced(options, replacement, NULL, NULL);
+	err = engine_apply(target, bundle, &engine, result);
+	note_replaced(options, replacement, result, err);
+	return err;
+}
+
 static struct hfx_error *apply(const struct apply_options *options,
                                const struct bundle *bundle,
+                               struct replacement *replacement,
                                struct commit_result *result)
 {
 	struct target *target;
 	struct hfx_error *err;
 
 	HFX_TRY(target_create_ptrace(options->pid, &target));
-	/* If hfx is killed, this is all that the log has. */
-	note(options, "started", bundle, NULL, NULL);
-	err = engine_apply(target, bundle, &options->engine, result);
+	err = apply_to(options, bundle, target, replacement, result);
 	target_destroy(target);
 	return err;
 }
@@ -260,15 +320,16 @@ static struct hfx_error *apply(const struct apply_options *options,
 static struct hfx_error *apply_and_tell(const struct apply_options *options,
                                         const struct bundle *bundle)
 {
+	HFX_CLEANUP(replacement_deinit) struct replacement replacement = {0};
 	struct commit_result result = {0};
-	struct hfx_error *err = apply(options, bundle, &result);
+	struct hfx_error *err = apply(options, bundle, &replacement, &result);
 	bool is_news = !options->all ||
 	               hfx_error_code(err) != HFX_ERROR_ALREADY_APPLIED;
 
 	if (is_news)
 		note(options, "applied", bundle, &result, err);
 	if (!err && !options->quiet)
-		print_result(options, bundle->manifest, &result);
+		print_result(options, bundle->manifest, &replacement, &result);
 	return err;
 }
 
@@ -385,5 +446,6 @@ int hfx_apply_main(int argc, char **argv)
 		return output_error(err, HFX_EXIT_USAGE);
 	code = run(&options);
 	audit_close(&options.audit);
+	free(options.replaces.which);
 	return code;
 }

@@ -46,6 +46,18 @@ HFX_MUST_CHECK struct hfx_error *cli_read_bundle(const char *path,
 /** Exit code for an error of cli_read_bundle(). */
 int cli_bundle_exit_code(const struct hfx_error *err);
 
+/**
+ * Find the patch of process @p pid with this name, or with an id that begins
+ * so.
+ *
+ * Errors: #HFX_ERROR_NOT_APPLIED, #HFX_ERROR_INVALID_ARGUMENT for several.
+ *
+ * @param[out] ret Borrowed from @p patches.
+ */
+HFX_MUST_CHECK struct hfx_error *
+cli_find_patch(const struct engine_patches *patches, pid_t pid,
+               const char *which, const struct engine_patch **ret);
+
 /** Print `hfx: message` to stderr, free @p err and return @p exit_code. */
 int output_error(struct hfx_error *err, int exit_code);
 

@@ -9,9 +9,6 @@
 #include "hfx_cli.h"
 #include "target.h"
 
-/** Digits of an id that name a patch. */
-#define MIN_ID 6
-
 static const char help[] =
 	"Usage: hfx revert [OPTION...] PID NAME|ID\n"
 	"       hfx revert [OPTION...] --all PID\n"
@@ -122,59 +119,6 @@ static int parse(int argc, char **argv, struct revert_options *options)
 	return parse_arguments(argc - optind, argv + optind, options);
 }
 
-static bool matches(const struct engine_patch *patch, const char *which)
-{
-	char id[2 * DIGEST_SIZE + 1];
-	size_t size = strlen(which);
-
-	if (!strcmp(patch->name, which))
-		return true;
-	hex_encode(patch->id.bytes, DIGEST_SIZE, id);
-	return size >= MIN_ID && size < sizeof(id) &&
-	       !strncasecmp(id, which, size);
-}
-
-static struct hfx_error *none_error(const struct revert_options *options,
-                                    bool was_reverted)
-{
-	return hfx_error_create(
-		HFX_ERROR_NOT_APPLIED,
-		"process %d has no patch %s%s; `hfx list %d` "
-		"shows what it has",
-		options->pid, options->which,
-		was_reverted ? " any more: it was reverted" : "", options->pid);
-}
-
-static struct hfx_error *find(const struct revert_options *options,
-                              const struct engine_patches *patches,
-                              const struct engine_patch **ret)
-{
-	const struct engine_patch *found = NULL;
-	bool was_reverted = false;
-
-	for (size_t i = 0; i < patches->num_patches; i++) {
-		const struct engine_patch *patch = &patches->patches[i];
-
-		if (!matches(patch, options->which))
-			continue;
-		if (patch->state == RECORD_REVERTED) {
-			was_reverted = true;
-			continue;
-		}
-		if (found && !digest_equal(&found->id, &patch->id))
-			return hfx_error_create(
-				HFX_ERROR_INVALID_ARGUMENT,
-				"process %d has several patches %s; give the "
-				"id that `hfx list %d` shows",
-				options->pid, options->which, options->pid);
-		found = patch;
-	}
-	if (!found)
-		return none_error(options, was_reverted);
-	*ret = found;
-	return NULL;
-}
-
 static size_t count_applied(const struct engine_patches *patches)
 {
 	size_t count = 0;
@@ -247,7 +191,8 @@ static struct hfx_error *revert_listed(const struct revert_options *options,
 	struct hfx_error *err = NULL;
 
 	if (!options->all)
-		err = find(options, patches, &patch);
+		err = cli_find_patch(patches, options->pid, options->which,
+		                     &patch);
 	if (err) {
 		note_one(options, NULL, NULL, NULL, err);
 		return err;

@@ -127,6 +127,8 @@ enum hfx_apply_flags {
 	 * finish in the old code, while others run the new one.
 	 */
 	HFX_APPLY_ALLOW_ACTIVE = 1 << 1,
+	/** Revert all patches that are applied, in the same stop. */
+	HFX_APPLY_REPLACE_ALL = 1 << 2,
 };
 
 /** What a stop of the other threads cost. Allocated by the caller. */
@@ -169,6 +171,12 @@ struct hfx_apply_opts {
 	const char *helper_path;
 	/** Filled in on success; may be `NULL`. */
 	struct hfx_stop_info *stop_ret;
+	/**
+	 * Patches to revert in the same stop, which the bundle takes the place
+	 * of; borrowed. Either all of that happens or nothing.
+	 */
+	const struct hfx_patch_id *replaces;
+	size_t num_replaces;
 };
 
 /**

@@ -145,6 +145,32 @@ static void revert(const char *name)
 	hfx_patch_list_destroy(list);
 }
 
+/** "NAME PATH" */
+static void replace(char *arg)
+{
+	struct hfx_patch_id id = {0};
+	const struct hfx_apply_opts opts = {
+		.sz = sizeof(opts),
+		PATIENCE,
+		.replaces = &id,
+		.num_replaces = 1,
+	};
+	const char *name = strsep(&arg, " ");
+	const struct hfx_patch_info *info;
+	struct hfx_patch_list *list;
+	struct hfx_error *err = hfx_patch_list_create(&list);
+
+	if (err) {
+		answer(err);
+		return;
+	}
+	info = find(list, name);
+	if (info)
+		id = info->id;
+	answer(hfx_apply_bundle(arg, &opts, NULL));
+	hfx_patch_list_destroy(list);
+}
+
 static void print_list(void)
 {
 	struct hfx_status status = {.sz = sizeof(status)};
@@ -164,9 +190,11 @@ static void print_list(void)
 	hfx_patch_list_destroy(list);
 }
 
-static bool obey_libhfx(const char *command, const char *arg)
+static bool obey_libhfx(const char *command, char *arg)
 {
 	const struct hfx_apply_opts patient = {.sz = sizeof(patient), PATIENCE};
+	const struct hfx_apply_opts alone = {
+		.sz = sizeof(alone), PATIENCE, .flags = HFX_APPLY_REPLACE_ALL};
 	const struct hfx_revert_opts all = {.sz = sizeof(all), PATIENCE};
 	const struct hfx_apply_opts dry_run = {
 		.sz = sizeof(dry_run),
@@ -177,6 +205,10 @@ static bool obey_libhfx(const char *command, const char *arg)
 		answer(hfx_apply_bundle(arg, &patient, NULL));
 	else if (!strcmp(command, "try"))
 		answer(hfx_apply_bundle(arg, &dry_run, NULL));
+	else if (!strcmp(command, "replace"))
+		replace(arg);
+	else if (!strcmp(command, "replace-all"))
+		answer(hfx_apply_bundle(arg, &alone, NULL));
 	else if (!strcmp(command, "revert"))
 		revert(arg);
 	else if (!strcmp(command, "revert-all"))
@@ -193,7 +225,7 @@ static bool obey_libhfx(const char *command, const char *arg)
 	return true;
 }
 #else
-static bool obey_libhfx(const char *command, const char *arg)
+static bool obey_libhfx(const char *command, char *arg)
 {
 	(void)command;
 	(void)arg;
@@ -203,6 +235,7 @@ static bool obey_libhfx(const char *command, const char *arg)
 
 static void obey(char *line)
 {
+	char none[] = "";
 	char *command = strsep(&line, " ");
 
 	if (!strcmp(command, "call"))
@@ -213,7 +246,7 @@ static void obey(char *line)
 		printf("%d\n", victim_tls_index());
 	else if (!strcmp(command, "children"))
 		print_children();
-	else if (!obey_libhfx(command, line ? line : ""))
+	else if (!obey_libhfx(command, line ? line : none))
 		printf("unknown command\n");
 }
 
