@@ -4,6 +4,9 @@
  * the compiler loads the address `days - 4`. Where padding stands before it,
  * or a constant without a name, that is never meant by itself. Where another
  * object stands, closure_doubt.c tells.
+ *
+ * Code also counts back: `text + 24 - left` takes the address of the text's
+ * NUL. What stands before data without a name goes along with it.
  */
 #include <elf.h>
 
@@ -111,6 +114,14 @@ static struct hfx_error *keep_behind(struct closure *closure, uint64_t addr)
 	    program->relocations[i].addr - next < size)
 		return NULL;
 	return closure_keep(closure, next, size, PF_R);
+}
+
+struct hfx_error *closure_keep_before(struct closure *closure, uint64_t addr)
+{
+	uint64_t start = anonymous_start(closure->new_program, addr);
+
+	return start < addr ? closure_keep(closure, start, addr - start, PF_R)
+	                    : NULL;
 }
 
 /*

@@ -444,6 +444,8 @@ static struct hfx_error *keep_anonymous(struct closure *closure,
 	if (use->size > size)
 		size = use->size;
 	ret->kind = TARGET_INSIDE;
+	if (use->kind == REFERENCE_ADDRESS)
+		HFX_TRY(closure_keep_before(closure, place->addr));
 	return closure_keep(closure, place->addr, size < room ? size : room,
 	                    PF_R);
 }

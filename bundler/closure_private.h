@@ -155,6 +155,10 @@ HFX_MUST_CHECK struct hfx_error *closure_old_object(struct closure *closure,
 /** Take into the image what the current function may count to from below. */
 HFX_MUST_CHECK struct hfx_error *closure_keep_biased(struct closure *closure);
 
+/** The same of what the code may count back to from @p addr. */
+HFX_MUST_CHECK struct hfx_error *closure_keep_before(struct closure *closure,
+                                                     uint64_t addr);
+
 /**
  * Take into the image the constant tables whose ends the current function
  * refers to: start and end must be of one copy.

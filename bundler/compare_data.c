@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "compare_private.h"
 #include "debug_info.h"
+#include "decode.h"
 #include "match.h"
 #include "place.h"
 
@@ -444,6 +445,39 @@ static bool same_set(struct comparison *c, const struct reference *o,
 	       same_data(c, a->addr, b->addr, a->size);
 }
 
+static bool passes_on(struct comparison *c, const struct function *function,
+                      const struct reference *reference)
+{
+	return decoder_passes_on(c->decoder, function->code, function->size,
+	                         reference->insn_off);
+}
+
+/*
+ * An address inside a text, or of its NUL, is that of a shorter text with the
+ * same end, since linkers merge them; or code counts from it, also backwards:
+ * then the whole text must be the same.
+ */
+static bool same_before(struct comparison *c, const struct reference *o,
+                        const struct reference *n)
+{
+	struct place place = place_at(c->old_program, o->target);
+	uint64_t a = o->target, b = n->target;
+
+	if (place.kind != PLACE_ANONYMOUS || !text_size(c->old_program, a) ||
+	    place_at(c->new_program, b).kind != PLACE_ANONYMOUS ||
+	    jump_table_length(c->old_program, c->old_function, a) ||
+	    relative_table_length(c->old_program, a))
+		return true;
+	uint64_t old_start = text_start(c->old_program, a);
+	uint64_t new_start = text_start(c->new_program, b);
+	if (old_start == a || new_start == b ||
+	    (a - old_start == b - new_start &&
+	     same_text(c, old_start, new_start)))
+		return true;
+	return passes_on(c, c->old_function, o) &&
+	       passes_on(c, c->new_function, n);
+}
+
 bool comparison_same_reference(struct comparison *c, const struct reference *o,
                                const struct reference *n)
 {
@@ -459,7 +493,9 @@ bool comparison_same_reference(struct comparison *c, const struct reference *o,
 	same = is_address && same_start(c, o->target, n->target, &is_done);
 	if (!is_done)
 		same = same_place(c, o->target, n->target, width);
-	return same || (is_address && same_end(c, o->target, n->target));
+	if (same)
+		return !is_address || same_before(c, o, n);
+	return is_address && same_end(c, o->target, n->target);
 }
 
 struct hfx_error *comparison_of_data(struct comparison *comparison,

@@ -326,6 +326,78 @@ struct register_use decoder_registers(struct decoder *decoder)
 	return use;
 }
 
+/* The registers that carry arguments (psABI 3.2.3). */
+static bool is_argument(x86_reg reg)
+{
+	return reg == X86_REG_RDI || reg == X86_REG_RSI || reg == X86_REG_RDX ||
+	       reg == X86_REG_RCX || reg == X86_REG_R8 || reg == X86_REG_R9;
+}
+
+/* A store of the register itself, but not into the frame: it would be read. */
+static bool is_store(const cs_insn *insn, x86_reg reg)
+{
+	const cs_x86_op *operands = insn->detail->x86.operands;
+
+	return insn->id == X86_INS_MOV && operands[0].type == X86_OP_MEM &&
+	       operands[1].type == X86_OP_REG && operands[1].reg == reg &&
+	       operands[0].mem.base != reg && operands[0].mem.index != reg &&
+	       operands[0].mem.base != X86_REG_RSP &&
+	       operands[0].mem.base != X86_REG_RBP;
+}
+
+static bool uses_register(csh handle, const cs_insn *insn, x86_reg reg)
+{
+	cs_regs read, written;
+	uint8_t num_read, num_written;
+
+	if (cs_regs_access(handle, insn, read, &num_read, written,
+	                   &num_written) != CS_ERR_OK)
+		return true;
+	for (uint8_t i = 0; i < num_read; i++)
+		if (read[i] == reg)
+			return true;
+	for (uint8_t i = 0; i < num_written; i++)
+		if (written[i] == reg)
+			return true;
+	return false;
+}
+
+/* A call, or a jump that leaves the function: [0, size). */
+static bool leads_away(const cs_insn *insn, size_t size)
+{
+	const cs_x86 *x86 = &insn->detail->x86;
+
+	return in_group(insn->detail, CS_GRP_CALL) ||
+	       (insn->id == X86_INS_JMP &&
+	        x86->operands[0].type == X86_OP_IMM &&
+	        (uint64_t)x86->operands[0].imm >= size);
+}
+
+bool decoder_passes_on(struct decoder *decoder, const uint8_t *code,
+                       size_t size, size_t off)
+{
+	cs_insn *found = decoder->insn;
+	const uint8_t *bytes = code + off;
+	size_t left = size - off;
+	uint64_t at = off;
+
+	if (!cs_disasm_iter(decoder->handle, &bytes, &left, &at, found) ||
+	    found->detail->x86.operands[0].type != X86_OP_REG)
+		return false;
+	x86_reg reg = found->detail->x86.operands[0].reg;
+	while (cs_disasm_iter(decoder->handle, &bytes, &left, &at, found)) {
+		if (leads_away(found, size))
+			return is_argument(reg);
+		if (is_store(found, reg))
+			return true;
+		if (in_group(found->detail, CS_GRP_JUMP) ||
+		    in_group(found->detail, CS_GRP_RET) ||
+		    uses_register(decoder->handle, found, reg))
+			return false;
+	}
+	return false;
+}
+
 bool is_endbr64(const uint8_t *code, size_t size)
 {
 	return size >= 4 && !memcmp(code, "\xf3\x0f\x1e\xfa", 4);

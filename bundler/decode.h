@@ -93,6 +93,14 @@ struct register_use {
 /** Of the instruction that decoder_next() found last. */
 struct register_use decoder_registers(struct decoder *decoder);
 
+/**
+ * Whether the code behind the instruction at @p off does no more with the
+ * register that it loads than to pass it to a call or to store it. False also
+ * where a jump comes before that.
+ */
+bool decoder_passes_on(struct decoder *decoder, const uint8_t *code,
+                       size_t size, size_t off);
+
 /** Whether @p code begins with `endbr64`. */
 bool is_endbr64(const uint8_t *code, size_t size);
 

@@ -6,6 +6,9 @@
 /* Gap that alignment may leave between an object and the next. */
 #define MAX_PADDING 64
 
+/* How far back a text is followed to its start. */
+#define MAX_TEXT_BEFORE 4096
+
 static struct place place_in_code(const struct program *program,
                                   struct place place)
 {
@@ -244,6 +247,62 @@ uint64_t text_size(const struct program *program, uint64_t addr)
 			break;
 	}
 	return 0;
+}
+
+/* The first byte before `addr` that may be of the same piece of plain data. */
+static uint64_t plain_start(const struct program *program, uint64_t addr)
+{
+	const struct section *section = program_section_at(program, addr);
+	const struct symbol *object = program_object_before(program, addr);
+	uint64_t start = section->addr;
+
+	if (addr - start > MAX_TEXT_BEFORE)
+		start = addr - MAX_TEXT_BEFORE;
+	if (object && object->addr + object->size > start)
+		start = object->addr + object->size;
+	for (size_t i = program_relocation_from(program, start);
+	     i < program->num_relocations &&
+	     program->relocations[i].addr < addr;
+	     i++)
+		start = program->relocations[i].addr + sizeof(uint64_t);
+	for (size_t i = program_kept_from(program, start);
+	     i < program->num_kept && program->kept[i].addr < addr; i++)
+		start = program->kept[i].addr + sizeof(uint64_t);
+	return start < addr ? start : addr;
+}
+
+static uint64_t text_start_from(const struct program *program, uint64_t start,
+                                uint64_t addr)
+{
+	const struct section *section = program_section_at(program, addr);
+
+	while (addr > start && is_text(section->data[addr - 1 - section->addr]))
+		addr--;
+	return addr;
+}
+
+uint64_t text_start(const struct program *program, uint64_t addr)
+{
+	const struct section *section = program_section_at(program, addr);
+
+	return section && section->data
+	               ? text_start_from(program, plain_start(program, addr),
+	                                 addr)
+	               : addr;
+}
+
+uint64_t anonymous_start(const struct program *program, uint64_t addr)
+{
+	const struct section *section = program_section_at(program, addr);
+
+	if (!section || !section->data)
+		return addr;
+	uint64_t start = plain_start(program, addr);
+	if (addr - start > PLACE_MAX_BIAS)
+		addr -= PLACE_MAX_BIAS;
+	else
+		addr = start;
+	return text_start_from(program, start, addr);
 }
 
 /*

@@ -115,6 +115,18 @@ uint64_t anonymous_size(const struct program *program, uint64_t addr);
 /** Bytes to the NUL of the text at @p addr, it included; 0 if it is no text. */
 uint64_t text_size(const struct program *program, uint64_t addr);
 
+/**
+ * Where the text that holds @p addr begins, or ends just before it: @p addr if
+ * there is none. Of very long ones only the last part counts.
+ */
+uint64_t text_start(const struct program *program, uint64_t addr);
+
+/**
+ * How far back plain data without a name reaches before @p addr: what code may
+ * mean that has the address of its end and subtracts.
+ */
+uint64_t anonymous_start(const struct program *program, uint64_t addr);
+
 /** Whether @p a is @p b, a part of it, its whole, or a part of the same. */
 bool function_is_family(const struct program *program, const struct function *a,
                         const struct function *b);

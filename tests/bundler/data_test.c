@@ -524,6 +524,56 @@ static void padding_before_a_variable_is_no_difference(void **state)
 	expect_nothing_changed("-O2 -fno-toplevel-reorder", source);
 }
 
+/* The address in the code is that of the text's NUL, from which it subtracts.
+ */
+#define REST(text)                                                             \
+	HEAD "NOINLINE int rest(const char *a, unsigned long left)\n"          \
+	     "{ if (left > 24) return V(1, 2);\n"                              \
+	     "  return memcmp(" text " + 24 - left, a, left); }\n"             \
+	     "int main(void)\n"                                                \
+	     "{ printf(\"%d %d\\n\", rest(\".\\r\\n\", 3), rest(\"\", 99));\n" \
+	     "  return 0; }\n"
+
+static void strings_that_are_counted_from_their_end(void **state)
+{
+	(void)state;
+	expect_behaves_as_new("-O2", REST("\"what code counts back.\\r\\n\""));
+	expect_behaves_as_new("clang -O2",
+	                      REST("\"what code counts back.\\r\\n\""));
+}
+
+static void a_string_that_changed_before_what_code_counts_from(void **state)
+{
+	static const char source[] = HEAD
+		"NOINLINE int rest(const char *a, unsigned long left)\n"
+		"{ return !memcmp(V(\"one ends so\", \"two ends so\") + "
+		"11 - left, a, left); }\n"
+		"int main(void)\n"
+		"{ printf(\"%d\\n\", rest(\"one ends so\", 11)); return 0; "
+		"}\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+}
+
+static void the_tail_of_another_string_in_each_build(void **state)
+{
+	static const char source[] =
+		HEAD "NOINLINE void put(const char *a, const char *b)\n"
+		     "{ printf(\"%s%s\\n\", a, b); }\n"
+		     "NOINLINE void user(void) { put(\"tail\", \"\"); }\n"
+		     "NOINLINE void other(void)\n"
+		     "{ put(V(\"old tail\", \"new tail\"), \"\"); }\n"
+		     "int main(void) { user(); other(); return 0; }\n";
+	SCOPED_JSON *report = NULL;
+
+	(void)state;
+	build_pair("-O2", source);
+	report = diff(0, "");
+	expect_listed(report, "changed", "other", "");
+	expect_not_listed(report, "user");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -547,6 +597,10 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(tables_that_are_counted_from_their_end),
 		SANDBOX_TEST(strings_that_are_counted_from_one),
 		SANDBOX_TEST(padding_before_a_variable_is_no_difference),
+		SANDBOX_TEST(strings_that_are_counted_from_their_end),
+		SANDBOX_TEST(
+			a_string_that_changed_before_what_code_counts_from),
+		SANDBOX_TEST(the_tail_of_another_string_in_each_build),
 	};
 
 	sandbox_filter(argc, argv);
