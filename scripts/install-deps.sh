@@ -64,6 +64,12 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "Installing: $missing"
 export DEBIAN_FRONTEND=noninteractive
-apt-get -q update
+# Unlike for installing, apt has no option to wait for another's lock here.
+tries=60
+until apt-get -q update; do
+	tries=$((tries - 1))
+	[ "$tries" -gt 0 ] || exit 1
+	sleep 5
+done
 # shellcheck disable=SC2086 # a list of words
 apt-get -q -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing

@@ -23,6 +23,7 @@
 # A refused fix is tried again with what the refusals say can be accepted.
 #
 # A recipe is a shell file; what it leaves out is guessed. It runs in the tree:
+#	release		Debian's release		default: bookworm
 #	depends		Debian packages that it needs
 #	files		programs and libraries to compare, as patterns
 #	prepare		before configure: autoreconf and so on
@@ -78,56 +79,35 @@ tree=$base/source
 
 # ---- What a recipe may replace -------------------------------------------
 
+# shellcheck source=scripts/realworld/guess.sh
+. "$here/realworld/guess.sh"
+release=${DEBIAN_RELEASE:-bookworm}
 depends=
 files=
 
 prepare()
 {
-	if [ ! -f configure ] && [ -f configure.ac ]; then
-		autoreconf -fi
-	fi
+	guess_prepare
 }
 
 configure()
 {
-	if [ -f configure ]; then
-		./configure CFLAGS="$flags" CXXFLAGS="$flags"
-	elif [ -f CMakeLists.txt ]; then
-		cmake -S . -B . -DCMAKE_BUILD_TYPE=None \
-			-DCMAKE_C_FLAGS="$flags" -DCMAKE_CXX_FLAGS="$flags"
-	fi
+	guess_configure
 }
 
 compile()
 {
-	make -j2
+	guess_compile
 }
 
 check()
 {
-	if [ -f CTestTestfile.cmake ]; then
-		ctest
-	else
-		make -k check
-	fi
+	guess_check
 }
 
-# Lines of automake, TAP and CTest, without times.
 results()
 {
-	sed -nE -e '/^(PASS|FAIL|XFAIL|XPASS|SKIP|ERROR):? /p' \
-		-e '/^(ok|not ok) /p' \
-		-e 's/^ *[0-9]+\/[0-9]+ (Test +#.*[^ ]) +[0-9.]+ sec.*/\1/p'
-}
-
-# Without a recipe: what the package's own make has linked.
-guess_files()
-{
-	find . -type f \( -perm -u+x -o -name '*.so*' \) -newer configured \
-		! -path './debian/*' ! -path '*/test*/*' ! -name '*.o' \
-		-exec sh -c 'readelf -h "$1" 2>/dev/null |
-			grep -Eq "Type: +(DYN|EXEC)"' - {} \; -print |
-		sed 's/^\.\///'
+	guess_results
 }
 
 # ---- The tree ------------------------------------------------------------
@@ -139,7 +119,8 @@ fetch()
 	if [ -z "$(find . -name '*.dsc')" ]; then
 		(
 			flock 9
-			debian_fetch "$work/apt" "$package"
+			DEBIAN_RELEASE=$release \
+				debian_fetch "$work/apt-$release" "$package"
 		) 9>"$work/lock" >"$base/fetch.log" 2>&1 ||
 			die "fetching failed; see $base/fetch.log"
 	fi
@@ -153,6 +134,16 @@ fetch()
 turn()
 {
 	patch -s -f -d "$tree" -p1 "${@:2}" <"$tree/debian/patches/$1"
+}
+
+# Make would configure anew, perhaps with tools that are not here, and compile
+# everything.
+age_configuration()
+{
+	find "$tree" \( -name 'configure.ac' -o -name 'configure.in' \
+		-o -name '*.m4' -o -name Makefile.am -o -name Makefile.in \) \
+		! -path '*/debian/*' -newer "$tree/unpacked" \
+		-exec touch -d @1000000000 {} +
 }
 
 # Patch -R on a file that patch would make or remove needs no backup.
@@ -177,12 +168,18 @@ in_tree()
 
 make_tree()
 {
-	[ -z "$depends" ] || "$here/install-deps.sh" --packages $depends
 	fetch
+	if [ -z "$depends" ]; then
+		depends=$(guess_depends "$base"/download/*.dsc)
+	fi
+	"$here/install-deps.sh" --packages $depends >"$base/depends.log" 2>&1 ||
+		die "cannot install what it needs; see $base/depends.log"
+	touch -d 'now - 1 second' "$tree/unpacked"
 	while read -r name; do
 		put_in "$name"
 	done <"$base/series"
-	in_tree configure prepare || die "see $base/configure.log"
+	in_tree prepare prepare || die "see $base/prepare.log"
+	age_configuration
 	touch "$tree/configured"
 	in_tree configure configure || die "see $base/configure.log"
 	in_tree compile compile || die "see $base/compile.log"
@@ -199,6 +196,7 @@ make_tree()
 
 compile_into()
 {
+	age_configuration
 	in_tree compile compile || die "see $base/compile.log"
 	save "$1"
 }
@@ -237,7 +235,7 @@ run_tests()
 			export LD_PRELOAD=$hfx/lib/libhfx.so:$work/witness.so
 		fi
 		timeout "${TEST_TIMEOUT:-900}" setsid -w \
-			bash -c "$(declare -f check); check"
+			bash -c "$(declare -f); check"
 	) >"$name.out" 2>&1 </dev/null 8>&- || true
 	results <"$name.out" | sort >"$name.result"
 }
@@ -414,6 +412,7 @@ fix_row()
 		compile_into "$new"
 		run_tests "$reference"
 	else
+		age_configuration
 		in_tree compile compile || die "see $base/compile.log"
 	fi
 	make_bundles "$row" "$new"
@@ -427,6 +426,7 @@ fix_row()
 	install_binaries "$new"
 	if [ "${#without[@]}" -gt 0 ]; then
 		put_back
+		age_configuration
 		in_tree compile compile || die "see $base/compile.log"
 		install_binaries "$base/new"
 	fi
