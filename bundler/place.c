@@ -276,8 +276,14 @@ static uint64_t text_start_from(const struct program *program, uint64_t start,
 {
 	const struct section *section = program_section_at(program, addr);
 
-	while (addr > start && is_text(section->data[addr - 1 - section->addr]))
+	/* Before a text may be a table of distances, which end in 0xff. */
+	while (addr > start) {
+		uint8_t before = section->data[addr - 1 - section->addr];
+
+		if (before >= 0x80 || !is_text(before))
+			break;
 		addr--;
+	}
 	return addr;
 }
 

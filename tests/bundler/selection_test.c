@@ -45,6 +45,32 @@ static void the_order_of_functions_does_not_count(void **state)
 	expect_nothing_changed("-O2 -ffile-prefix-map=old=new", source);
 }
 
+static void texts_behind_a_table_that_moved_do_not_count(void **state)
+{
+	static const char table[] =
+		"int getchar(void);\nint rand(void);\n"
+		"int before(int n) { return n + V(1, 0x11111) + V(0, rand()); "
+		"}\n"
+		"int table(int n) { switch (n) {\n"
+		"case 0: return getchar(); case 1: return rand();\n"
+		"case 2: return getchar() + 1; case 3: return rand() + 1;\n"
+		"case 4: return getchar() + 2; default: return n; } }\n";
+	static const char source[] = HEAD
+		"int before(int n);\nint table(int n);\n"
+		"NOINLINE const char *text(const char *s)\n"
+		"{ const char *t = \"1.0\"; return !s || s != t ? t : 0; }\n"
+		"NOINLINE int work(int n)\n"
+		"{ return *text(0) + table(n) + before(n); }\n" MAIN;
+
+	(void)state;
+	write_source("table.c", table);
+	build_pair("-O2 table.c", source);
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "before", "");
+	expect_not_listed(report, "text");
+	expect_not_listed(report, "table");
+}
+
 static void a_changed_instruction_is_named_by_its_offset(void **state)
 {
 	(void)state;
@@ -268,6 +294,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		SANDBOX_TEST(the_same_source_means_the_same),
 		SANDBOX_TEST(folders_and_dates_do_not_count),
+		SANDBOX_TEST(texts_behind_a_table_that_moved_do_not_count),
 		SANDBOX_TEST(the_order_of_functions_does_not_count),
 		SANDBOX_TEST(a_changed_instruction_is_named_by_its_offset),
 		SANDBOX_TEST(a_changed_size_is_told),
