@@ -136,14 +136,13 @@ turn()
 	patch -s -f -d "$tree" -p1 "${@:2}" <"$tree/debian/patches/$1"
 }
 
-# Make would configure anew, perhaps with tools that are not here, and compile
-# everything.
+# Else make would configure anew when these are patched, perhaps with tools that
+# are not here, and compile everything. All are equally old then.
 age_configuration()
 {
 	find "$tree" \( -name 'configure.ac' -o -name 'configure.in' \
 		-o -name '*.m4' -o -name Makefile.am -o -name Makefile.in \) \
-		! -path '*/debian/*' -newer "$tree/unpacked" \
-		-exec touch -d @1000000000 {} +
+		! -path '*/debian/*' -exec touch -d @1000000000 {} +
 }
 
 # Patch -R on a file that patch would make or remove needs no backup.
@@ -174,7 +173,6 @@ make_tree()
 	fi
 	"$here/install-deps.sh" --packages $depends >"$base/depends.log" 2>&1 ||
 		die "cannot install what it needs; see $base/depends.log"
-	touch -d 'now - 1 second' "$tree/unpacked"
 	while read -r name; do
 		put_in "$name"
 	done <"$base/series"
