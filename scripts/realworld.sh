@@ -435,14 +435,14 @@ fix_row()
 mkdir -p "$base"
 exec 8>"$base/lock"
 flock -n 8 || die "another run works on $base"
-if [ "$mode" = list ]; then
-	[ -f "$base/series" ] || fetch
-	exec cat "$base/series"
-fi
 recipe=${recipe:-$here/realworld/$package.sh}
 if [ -f "$recipe" ]; then
 	# shellcheck disable=SC1090
 	. "$recipe"
+fi
+if [ "$mode" = list ]; then
+	[ -f "$base/series" ] || fetch
+	exec cat "$base/series"
 fi
 if [ ! -f "$work/witness.so" ]; then
 	gcc -shared -fPIC -I"$root/runtime/include" \

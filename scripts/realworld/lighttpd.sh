@@ -1,25 +1,26 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034
-# Debian 12 has no patches for it.
+# Debian 12 has no patches for it. With its modules inside, since a bundle is
+# applied at start-up, before the program loads modules.
 release=trixie
-depends='cmake pkg-config libpcre2-dev libssl-dev
-libxml2-dev libsqlite3-dev zlib1g-dev perl'
-files='src/lighttpd src/test_*'
-configure()
-{
-	./configure --with-openssl --with-webdav-props --with-zlib \
-		CFLAGS="$flags"
-}
+depends='cmake pkg-config libpcre2-dev libssl-dev libxml2-dev libsqlite3-dev
+zlib1g-dev perl'
+files='obj/build/lighttpd obj/build/test_*'
 prepare()
 {
-	autoreconf -fi
+	:
+}
+configure()
+{
+	cmake -S . -B obj -DCMAKE_BUILD_TYPE=None -DBUILD_STATIC=ON \
+		-DWITH_OPENSSL=ON -DWITH_WEBDAV_PROPS=ON \
+		-DCMAKE_C_FLAGS="$flags"
 }
 compile()
 {
-	make -j2
-	make -j2 check TESTS=
+	make -C obj -j2
 }
 check()
 {
-	make -k check
+	ctest --test-dir obj --output-on-failure
 }
