@@ -21,6 +21,11 @@ struct engine_options {
 	/** Everything up to, but not including, stopping threads. */
 	bool dry_run;
 	/**
+	 * With `dry_run`: stop threads, too, to see whether they are outside of
+	 * what is replaced.
+	 */
+	bool try_stop;
+	/**
 	 * Threads may be inside the functions that are replaced, but for the
 	 * bytes that are written; such calls finish in the code they began in.
 	 */

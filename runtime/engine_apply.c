@@ -461,6 +461,26 @@ static struct hfx_error *prepare(struct apply *apply)
 	return write_record(apply);
 }
 
+/** The stop of a commit that changes nothing: the state becomes what it is. */
+static struct hfx_error *try_stop(struct apply *apply,
+                                  struct commit_result *result)
+{
+	struct engine_plan plan = apply->plan;
+	struct hfx_error *err;
+
+	if (!apply->options->try_stop)
+		return NULL;
+	plan.writes = NULL;
+	plan.num_writes = plan.cap_writes = 0;
+	err = engine_plan_state(&plan, apply->patch.record_addr,
+	                        apply->patch.state, apply->patch.state);
+	if (!err)
+		err = engine_plan_commit(&plan, apply->engine.target,
+		                         apply->options, result);
+	free(plan.writes);
+	return err;
+}
+
 static struct hfx_error *run(struct apply *apply, struct commit_result *result)
 {
 	bool is_dry_run = apply->options && apply->options->dry_run;
@@ -468,6 +488,8 @@ static struct hfx_error *run(struct apply *apply, struct commit_result *result)
 
 	if (!err)
 		err = apply_find_unwinder(apply);
+	if (!err && is_dry_run)
+		err = try_stop(apply, result);
 	if (!err && !is_dry_run)
 		err = apply_register_unwind(apply);
 	if (!err && !is_dry_run)

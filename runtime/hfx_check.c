@@ -15,18 +15,22 @@
 static const char help[] =
 	"Usage: hfx check [OPTION...] PID FIX.hfx\n"
 	"Say whether a bundle would apply to a process and, if not, why. No\n"
-	"thread is stopped and no code is changed; one thread is borrowed for\n"
-	"a few system calls.\n"
+	"code is changed; one thread is borrowed for a few system calls.\n"
 	"\n"
+	"      --stop        also stop the threads for a moment, as apply "
+	"does,\n"
+	"                    to see whether any is inside what is replaced\n"
+	"      --timeout MS  with --stop: as for apply (default 1000)\n"
 	"      --trust KEYS  as for apply\n"
-	"      --json   print a JSON document (docs/hfx-json.md)\n"
-	"  -q, --quiet  print nothing if it would apply\n"
-	"      --help   show this help\n"
+	"      --json        print a JSON document (docs/hfx-json.md)\n"
+	"  -q, --quiet       print nothing if it would apply\n"
+	"      --help        show this help\n"
 	"\n"
 	"Exit code: 0 it would apply; 1 it would not; 2 wrong arguments, or a\n"
 	"bundle that cannot be read.\n";
 
 struct check_options {
+	struct engine_options engine;
 	bool json;
 	bool quiet;
 	bool help;
@@ -37,6 +41,8 @@ struct check_options {
 };
 
 static const struct option long_options[] = {
+	{"stop", no_argument, NULL, 's'},
+	{"timeout", required_argument, NULL, 't'},
 	{"json", no_argument, NULL, 'j'},
 	{"trust", required_argument, NULL, 'T'},
 	{"quiet", no_argument, NULL, 'q'},
@@ -57,8 +63,16 @@ static int parse(int argc, char **argv, struct check_options *options)
 			                    "unknown or incomplete option "
 			                    "'%s'",
 			                    argv[optind - 1]);
+		if (option == 't' &&
+		    !parse_number(optarg, 3600000, &options->engine.timeout_ms))
+			return output_usage("check",
+			                    "--timeout is a number of "
+			                    "milliseconds from 1 to 3600000, "
+			                    "not '%s'",
+			                    optarg);
 		if (option == 'T')
 			options->trust = optarg;
+		options->engine.try_stop |= option == 's';
 		options->json |= option == 'j';
 		options->quiet |= option == 'q';
 		options->help |= option == 'h';
@@ -76,14 +90,15 @@ static int parse(int argc, char **argv, struct check_options *options)
 	return 0;
 }
 
-static struct hfx_error *check(pid_t pid, const struct bundle *bundle)
+static struct hfx_error *check(const struct check_options *options,
+                               const struct bundle *bundle,
+                               struct commit_result *result)
 {
-	const struct engine_options dry = {.dry_run = true};
 	struct target *target;
 	struct hfx_error *err;
 
-	HFX_TRY(target_create_ptrace(pid, &target));
-	err = engine_apply(target, bundle, &dry, NULL);
+	HFX_TRY(target_create_ptrace(options->pid, &target));
+	err = engine_apply(target, bundle, &options->engine, result);
 	target_destroy(target);
 	return err;
 }
@@ -109,26 +124,29 @@ static json_t *json_warnings(const struct manifest *manifest, json_t *list)
 
 static int print_json(const struct check_options *options,
                       const struct bundle *bundle, const struct hfx_error *err,
-                      json_t *warnings)
+                      const struct commit_result *result, json_t *warnings)
 {
 	struct proc_status status = {0};
 	json_t *document;
 
 	(void)proc_status_read(options->pid, options->pid, &status);
 	document = json_pack(
-		"{si si so s{so so} sb so so so sb}", "format", 1, "pid",
+		"{si si so s{so so} sb so so so sb so}", "format", 1, "pid",
 		(int)options->pid, "process", json_text(status.name), "bundle",
 		"name", json_text(bundle->manifest->name), "id",
 		json_hex(bundle->id.bytes, DIGEST_SIZE), "applies", !err,
 		"code", json_code_of(err), "reason",
 		err ? json_text(hfx_error_message(err)) : json_null(),
 		"warnings", json_warnings(bundle->manifest, warnings),
-		"transient", hfx_error_is_transient(err));
+		"transient", hfx_error_is_transient(err), "pause_ns",
+		options->engine.try_stop ? json_count(result->pause_ns)
+					 : json_null());
 	return json_print(document);
 }
 
 static void print_text(const struct check_options *options,
-                       const struct bundle *bundle, const struct hfx_error *err)
+                       const struct bundle *bundle, const struct hfx_error *err,
+                       const struct commit_result *result)
 {
 	if (options->quiet && !err)
 		return;
@@ -139,12 +157,16 @@ static void print_text(const struct check_options *options,
 		fputs(": ", stdout);
 		output_text(stdout, hfx_error_message(err), 0);
 	}
-	putchar('\n');
+	if (!err && options->engine.try_stop)
+		output_stop(stdout, result, false);
+	else
+		putchar('\n');
 }
 
 int hfx_check_main(int argc, char **argv)
 {
-	struct check_options options = {0};
+	struct check_options options = {.engine = {.dry_run = true}};
+	struct commit_result result = {0};
 	HFX_CLEANUP(hfx_error_cleanup) struct hfx_error *err = NULL;
 	HFX_CLEANUP(json_decrefp) json_t *warnings = json_array();
 	struct bundle *bundle = NULL;
@@ -165,12 +187,13 @@ int hfx_check_main(int argc, char **argv)
 		log_set(keep_warning, warnings, HFX_LOG_WARNING);
 	else if (!options.quiet)
 		output_warnings();
-	err = check(options.pid, bundle);
+	err = check(&options, bundle, &result);
 	log_set(NULL, NULL, HFX_LOG_ERROR);
 	if (options.json)
-		code = print_json(&options, bundle, err, HFX_TAKE(warnings));
+		code = print_json(&options, bundle, err, &result,
+		                  HFX_TAKE(warnings));
 	else
-		print_text(&options, bundle, err);
+		print_text(&options, bundle, err, &result);
 	bundle_destroy(bundle);
 	return err ? HFX_EXIT_FAILED : code;
 }

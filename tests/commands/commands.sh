@@ -212,6 +212,33 @@ check_says_whether_a_bundle_would_apply()
 	fails 2 "$hfx" check x fix.hfx
 }
 
+check_sees_threads_inside_when_it_may_stop_them()
+{
+	make_bundle
+	start one
+	"$hfx" check --stop "$pid" fix.hfx >check.log
+	grep -qE "^fix would apply to $pid \(server\) in [0-9.]+ .s pause, 1 thread\$" \
+		check.log || die "$(cat check.log)"
+	"$hfx" check --stop --json "$pid" fix.hfx >check.json
+	json_is check.json 'd["applies"], d["pause_ns"] > 0' "(True, True)"
+	answers one 101
+
+	# main() waits for a line all the time.
+	sed -i 's/printf("%d/printf(N "%d/; s/^#ifdef NEW/&\n#define N "new "/
+		s/^#include <stdio.h>/&\n#ifndef NEW\n#define N ""\n#endif/' server.c
+	make_bundle
+	start two
+	cp "/proc/$pid/maps" before
+	"$hfx" check "$pid" fix.hfx >check.log
+	fails 1 "$hfx" check --stop --timeout 100 "$pid" fix.hfx
+	said fails.log "fix would not apply to $pid (server):"
+	said fails.log "main"
+	fails 1 "$hfx" check --stop --timeout 100 --json "$pid" fix.hfx
+	json_is fails.log 'd["code"], d["transient"]' "('not-quiescent', True)"
+	cmp before "/proc/$pid/maps" || die "mappings have changed"
+	answers two 101
+}
+
 check_leaves_the_process_as_it_was()
 {
 	make_bundle
