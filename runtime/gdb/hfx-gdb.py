@@ -201,13 +201,17 @@ class Symbols:
             gdb.write("hfx: the symbols of %s are of no use: %s\n" %
                       (patch.name, error), gdb.STDERR)
 
-    def forget(self):
-        for path in filter(None, self.files.values()):
-            try:
+    def remove(self, key):
+        path = self.files.pop(key)
+        try:
+            if path:
                 gdb.execute("remove-symbol-file %s" % path, to_string=True)
-            except gdb.error:
-                pass
-        self.files.clear()
+        except gdb.error:
+            pass
+
+    def forget(self):
+        for key in list(self.files):
+            self.remove(key)
         self.jumps.clear()
         self.kept_out.clear()
 
@@ -233,6 +237,10 @@ class Symbols:
         patches = find_patches() if found else []
         self.jumps = {jump: patch.name for patch in patches
                       if patch.state != REVERTED for jump in patch.jumps}
+        # What was there may be other memory by now.
+        present = {(patch.addr, patch.id) for patch in patches}
+        for key in set(self.files) - present:
+            self.remove(key)
         for patch in patches:
             self.add(patch)
         self.keep_out_of_jumps()
