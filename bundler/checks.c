@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "array.h"
 #include "cleanup.h"
@@ -49,6 +50,31 @@ static struct hfx_error *check_split(const struct program *program,
 	                    "read: their types are not checked; build without "
 	                    "-gsplit-dwarf",
 	                    program->path, count);
+}
+
+/* By the time of their last change; a second is what some file systems know. */
+static bool is_newer(const char *a, const char *b)
+{
+	struct stat a_status, b_status;
+
+	return !stat(a, &a_status) && !stat(b, &b_status) &&
+	       a_status.st_mtime > b_status.st_mtime;
+}
+
+/*
+ * No more than a warning: which was built first is no proof, and a bundle of
+ * swapped builds fits no process that runs the old one.
+ */
+static struct hfx_error *check_order(const struct program *old_program,
+                                     const struct program *new_program,
+                                     struct warnings *warnings)
+{
+	if (!is_newer(old_program->path, new_program->path))
+		return NULL;
+	return warnings_add(warnings,
+	                    "%s is newer than %s: are OLD and NEW swapped? The "
+	                    "build that runs goes first",
+	                    old_program->path, new_program->path);
 }
 
 /* Where the first option that differs stands in the second text. */
@@ -105,7 +131,8 @@ struct hfx_error *check_inputs(const struct program *old_program,
 			old_program->debug ? new_program->path
 					   : old_program->path));
 	HFX_TRY(check_split(old_program, warnings));
-	return check_split(new_program, warnings);
+	HFX_TRY(check_split(new_program, warnings));
+	return check_order(old_program, new_program, warnings);
 }
 
 struct hfx_error *check_build_texts(const struct program *new_program,

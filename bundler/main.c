@@ -25,7 +25,6 @@ enum {
 	OPTION_NAME,
 	OPTION_NEW_DEBUG,
 	OPTION_OLD_DEBUG,
-	OPTION_OLD_IS_NEWER,
 	OPTION_ONLY,
 	OPTION_PASSWORD_FILE,
 	OPTION_SIGN_KEY,
@@ -52,7 +51,6 @@ static const char diff_help_text[] =
 	"  -o, --output FILE       bundle to write\n"
 	"      --old-debug FILE    debug file of OLD, if it is stripped\n"
 	"      --new-debug FILE    debug file of NEW, if it is stripped\n"
-	"      --old-is-newer      OLD is younger than NEW, and not swapped\n"
 	"      --all               select every function that can be patched\n"
 	"      --only PATTERN      only functions whose name matches (repeat)\n"
 	"      --skip PATTERN      no functions whose name matches (repeat)\n"
@@ -149,7 +147,6 @@ static const struct option diff_long_options[] = {
 	{"name", required_argument, NULL, OPTION_NAME},
 	{"new-debug", required_argument, NULL, OPTION_NEW_DEBUG},
 	{"old-debug", required_argument, NULL, OPTION_OLD_DEBUG},
-	{"old-is-newer", no_argument, NULL, OPTION_OLD_IS_NEWER},
 	{"only", required_argument, NULL, OPTION_ONLY},
 	{"output", required_argument, NULL, 'o'},
 	{"password-file", required_argument, NULL, OPTION_PASSWORD_FILE},
@@ -213,9 +210,6 @@ static int take_option(struct diff_command *command, int option)
 		return EXIT_DONE;
 	case OPTION_OLD_DEBUG:
 		options->old_debug_path = optarg;
-		return EXIT_DONE;
-	case OPTION_OLD_IS_NEWER:
-		options->old_is_newer = true;
 		return EXIT_DONE;
 	case OPTION_ONLY:
 		return add_pattern(&options->only, optarg);

@@ -37,8 +37,6 @@ struct diff_options {
 	const char *description;
 	/** Select every function that can be patched, changed or not. */
 	bool all;
-	/** OLD's file is the younger one, and that is no mistake. */
-	bool old_is_newer;
 	struct patterns only;
 	struct patterns skip;
 	/** Types and variables that may change although they live. */

@@ -70,37 +70,15 @@ static bool is_same_file(const char *a, const char *b)
 	       a_status.st_ino == b_status.st_ino;
 }
 
-/* By the time of their last change; a second is what some file systems know. */
-static bool is_newer(const char *a, const char *b)
+static struct hfx_error *check_inputs_differ(const struct diff_options *options)
 {
-	struct stat a_status, b_status;
-
-	return !stat(a, &a_status) && !stat(b, &b_status) &&
-	       a_status.st_mtime > b_status.st_mtime;
-}
-
-/* OLD and NEW are files of their own, in this order. */
-static struct hfx_error *check_order(const struct diff_options *options)
-{
-	const char *old_path = options->old_path, *new_path = options->new_path;
-
-	if (is_same_file(old_path, new_path))
-		return options->all ? NULL
-		                    : hfx_error_create(
-					      HFX_ERROR_INVALID_ARGUMENT,
-					      "%s: OLD and NEW are the same "
-					      "file; give the build that runs "
-					      "as OLD and the patched one as "
-					      "NEW",
-					      old_path);
-	if (!options->old_is_newer && is_newer(old_path, new_path))
-		return hfx_error_create(
-			HFX_ERROR_INVALID_ARGUMENT,
-			"%s is newer than %s: are OLD and NEW swapped? Give "
-			"the build that runs first, or add --old-is-newer if "
-			"it is",
-			old_path, new_path);
-	return NULL;
+	if (options->all || !is_same_file(options->old_path, options->new_path))
+		return NULL;
+	return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
+	                        "%s: OLD and NEW are the same file; give the "
+	                        "build that runs as OLD and the patched one as "
+	                        "NEW",
+	                        options->old_path);
 }
 
 /* A report or bundle must not replace what it is made from. */
@@ -144,7 +122,7 @@ static struct hfx_error *load(struct diff *diff)
 
 	begin_pass(diff, "loading");
 	HFX_TRY(check_outputs(options));
-	HFX_TRY(check_order(options));
+	HFX_TRY(check_inputs_differ(options));
 	HFX_TRY(program_load(options->old_path, options->old_debug_path,
 	                     &diff->old_program));
 	if (!diff->old_program->build_id.size)

@@ -14,10 +14,9 @@ foreach(option VERSION DESCRIPTION)
 endforeach()
 cmake_path(GET arg_OUTPUT PARENT_PATH output_folder)
 file(MAKE_DIRECTORY "${output_folder}")
-# Which is which is known here, whenever the two were built.
 execute_process(
   COMMAND "${bundler}" diff "${old}" "${new}" -o "${arg_OUTPUT}"
-    --name "${name}" --old-is-newer ${options}
+    --name "${name}" ${options}
   RESULT_VARIABLE status)
 if(status STREQUAL "0")
   return()

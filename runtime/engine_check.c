@@ -37,9 +37,15 @@ static struct hfx_error *wrong_build(const struct apply *apply)
 		return hfx_error_create(
 			HFX_ERROR_BUILD_MISMATCH,
 			"the bundle is for %s with build-id %s, but process %d "
-			"runs %s",
+			"runs %s%s",
 			name, wanted, (int)apply->engine.target->pid,
-			*present ? present : "one without a build-id");
+			*present ? present : "one without a build-id",
+			has_build_id(module, &manifest->new_build_id) &&
+					*present
+				? ", the fixed build; if it lacks the fix, "
+				  "the builds were swapped when the bundle "
+				  "was made"
+				: "");
 	}
 	return hfx_error_create(HFX_ERROR_BUILD_MISMATCH,
 	                        "the bundle is for %s with build-id %s, which "
