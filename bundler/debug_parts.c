@@ -40,6 +40,7 @@ static struct hfx_error *add_member(struct debug_info *debug,
 {
 	HFX_CLEANUP(part_deinit)
 	struct type_part part = {
+		.has_place = true,
 		.bit_off = member->bit_off,
 		.bit_size =
 			member->bit_size ? member->bit_size : member->size * 8,

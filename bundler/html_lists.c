@@ -10,8 +10,7 @@ static void put_source(struct html_page *page, const char *source)
 		         source);
 }
 
-/* The function of that name in the report, as a link, or the name. */
-static void put_subject(struct html_page *page, const char *name)
+void html_function(struct html_page *page, const char *name)
 {
 	const struct report *report = page->input->report;
 
@@ -36,7 +35,7 @@ void html_refusals(struct html_page *page)
 		const struct report_refusal *refusal = &report->refusals[i];
 
 		fputs("<li class=\"refusal\"><b>", page->out);
-		put_subject(page, refusal->subject);
+		html_function(page, refusal->subject);
 		fputs("</b>", page->out);
 		put_source(page, refusal->source);
 		html_put(page->out, "<p>%s</p>", refusal->reason);

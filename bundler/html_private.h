@@ -47,6 +47,9 @@ HFX_MUST_CHECK struct hfx_error *html_causes(struct html_page *page);
 /** Types that differ, before and after. */
 HFX_MUST_CHECK struct hfx_error *html_types(struct html_page *page);
 
+/** The function of that linkage name as a link, or the name. */
+void html_function(struct html_page *page, const char *name);
+
 void html_refusals(struct html_page *page);
 void html_warnings(struct html_page *page);
 void html_skips(struct html_page *page);

@@ -30,7 +30,7 @@ static void put_part(FILE *out, const struct type_part *part, const char *side)
 		return;
 	}
 	html_put(out, "<td class=\"off %s\">", side);
-	if (part->bit_size)
+	if (part->has_place)
 		put_off(out, part->bit_off);
 	html_put(out, "</td><td class=\"code %s\"><b>%s</b> %s", side,
 	         part->name, part->value);
@@ -114,6 +114,22 @@ static struct hfx_error *put_parts(FILE *out, const struct report_type *type)
 	return NULL;
 }
 
+/* The message names the first few. */
+static void put_users(struct html_page *page, const struct report_type *type)
+{
+	if (type->num_users <= TYPE_MAX_NAMED)
+		return;
+	html_put(page->out,
+	         "<details><summary>Used by %lu functions</summary>"
+	         "<p class=\"names\">",
+	         (unsigned long)type->num_users);
+	for (size_t i = 0; i < type->num_users; i++) {
+		fputs(i ? ", " : "", page->out);
+		html_function(page, type->users[i]);
+	}
+	fputs("</p></details>\n", page->out);
+}
+
 static struct hfx_error *put_type(struct html_page *page,
                                   const struct report_type *type)
 {
@@ -124,6 +140,7 @@ static struct hfx_error *put_type(struct html_page *page,
 	         "<li><h3>%s <span class=\"source\">%s</span> "
 	         "<span class=\"kind %s\">%s</span></h3><p>%s</p>\n",
 	         type->name, type->source, verdict, verdict, type->facts);
+	put_users(page, type);
 	HFX_TRY(put_parts(out, type));
 	fputs("</li>\n", out);
 	return NULL;

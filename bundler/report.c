@@ -54,6 +54,9 @@ void report_type_deinit(struct report_type *type)
 	free(type->name);
 	free(type->source);
 	free(type->facts);
+	for (size_t i = 0; i < type->num_users; i++)
+		free(type->users[i]);
+	free(type->users);
 	type_parts_deinit(&type->old_parts);
 	type_parts_deinit(&type->new_parts);
 }

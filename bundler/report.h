@@ -86,6 +86,16 @@ struct report_type {
 	enum report_type_verdict verdict;
 	/** What differs, who uses it, where its objects live: one line. */
 	char *facts;
+	/**
+	 * Where its objects live: "stack" (only there), "unknown", "others"
+	 * (code outside the patch has it), "heap", "global"; "none" where no
+	 * object has what changed. A literal.
+	 */
+	const char *storage;
+	/** Linkage names of the patch's functions that have it. */
+	char **users;
+	size_t num_users;
+	size_t cap_users;
 	/** In bytes. */
 	uint64_t old_size;
 	uint64_t new_size;

@@ -197,10 +197,11 @@ static json_t *type_value(const void *item)
 {
 	const struct report_type *type = item;
 
-	return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o}", "name",
+	return json_pack("{s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:o}", "name",
 	                 string(type->name), "source", string(type->source),
 	                 "verdict", verdict_name(type->verdict), "facts",
-	                 string(type->facts), "old",
+	                 string(type->facts), "storage", type->storage, "users",
+	                 LIST(type, users, text_value), "old",
 	                 layout(type->old_size, &type->old_parts), "new",
 	                 layout(type->new_size, &type->new_parts));
 }

@@ -17,9 +17,6 @@
 	"own, or pass --accept-type with its name if new code never meets an " \
 	"object that old code made"
 
-/** Functions that are named in a message. */
-#define MAX_NAMED 4
-
 /** The selected functions, as DWARF is asked about them. */
 struct inputs {
 	struct debug_function_pair *pairs;
@@ -132,14 +129,14 @@ static void print_users(FILE *out, const struct program *program,
 		fputs("no parameter or variable of the patch has it", out);
 	else
 		fputs("used by ", out);
-	for (size_t i = 0; i < count && i < MAX_NAMED; i++) {
+	for (size_t i = 0; i < count && i < TYPE_MAX_NAMED; i++) {
 		uint32_t function = inputs->functions[change->users[i]];
 
 		fprintf(out, "%s%s", i ? ", " : "",
 		        function_name(program, &program->functions[function]));
 	}
-	if (count > MAX_NAMED)
-		fprintf(out, " and %zu more", count - MAX_NAMED);
+	if (count > TYPE_MAX_NAMED)
+		fprintf(out, " and %zu more", count - TYPE_MAX_NAMED);
 }
 
 static void print_storage(FILE *out, const struct debug_type_change *change)
@@ -223,28 +220,62 @@ static struct hfx_error *judge(struct selection *selection,
 	                    type->name, type->source, type->facts);
 }
 
+static const char *storage_name(const struct debug_type_change *change)
+{
+	static const char *const names[] = {
+		[DEBUG_STORAGE_STACK] = "stack",
+		[DEBUG_STORAGE_UNKNOWN] = "unknown",
+		[DEBUG_STORAGE_OTHERS] = "others",
+		[DEBUG_STORAGE_HEAP] = "heap",
+		[DEBUG_STORAGE_GLOBAL] = "global",
+	};
+
+	return change->is_harmless ? "none" : names[change->storage];
+}
+
+static struct hfx_error *add_users(const struct program *program,
+                                   const struct inputs *inputs,
+                                   const struct debug_type_change *change,
+                                   struct report_type *type)
+{
+	for (size_t i = 0; i < change->num_users; i++) {
+		uint32_t function = inputs->functions[change->users[i]];
+		char *name = strdup(
+			function_name(program, &program->functions[function]));
+
+		if (!name || !HFX_ARRAY_PUSH(type, users, name)) {
+			free(name);
+			return hfx_error_no_memory();
+		}
+	}
+	return NULL;
+}
+
 /* Takes the texts of a change and its parts. */
 static struct hfx_error *add_type(struct selection *selection,
                                   const struct inputs *inputs,
                                   struct debug_type_change *change,
                                   struct report *report)
 {
+	HFX_CLEANUP(report_type_deinit)
 	struct report_type type = {
 		.verdict = verdict_of(selection, change),
+		.storage = storage_name(change),
 		.old_size = change->old_size,
 		.new_size = change->new_size,
 	};
 
 	HFX_TRY(facts_of(selection->new_program, inputs, change, &type.facts));
+	HFX_TRY(add_users(selection->new_program, inputs, change, &type));
 	type.name = HFX_TAKE(change->name);
 	type.source = HFX_TAKE(change->source);
 	type.old_parts = change->old_parts;
 	type.new_parts = change->new_parts;
 	change->old_parts = change->new_parts = (struct type_parts){0};
-	if (HFX_ARRAY_PUSH(report, types, type))
-		return NULL;
-	report_type_deinit(&type);
-	return hfx_error_no_memory();
+	if (!HFX_ARRAY_PUSH(report, types, type))
+		return hfx_error_no_memory();
+	type = (struct report_type){0};
+	return NULL;
 }
 
 static struct hfx_error *compare(struct selection *selection,

@@ -14,6 +14,9 @@
 /** Parts of one type that are told; the rest is left out. */
 #define TYPE_MAX_PARTS 1000
 
+/** Functions that use a type and are named in a message. */
+#define TYPE_MAX_NAMED 4
+
 /** A member or a base class of a structure, or a value of an enumeration. */
 struct type_part {
 	/** Owned; "" for a member without a name. */
@@ -24,6 +27,8 @@ struct type_part {
 	uint64_t bit_off;
 	/** 0 if unknown, and of what takes no room. */
 	uint64_t bit_size;
+	/** A member or base class: `bit_off` means something. */
+	bool has_place;
 };
 
 struct type_parts {

@@ -40,6 +40,7 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
+build=$(cd "$build" && pwd) || usage
 bin=$build/bin
 work=${work:-$build/bench-scale}
 if [ ! -x "$bin/bench_usage" ]; then

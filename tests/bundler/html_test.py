@@ -300,6 +300,24 @@ int main(int argc, char **argv)
         self.assertIn(["same"], rows)
         self.assertIn(["differs"], rows)
 
+    def test_every_user_of_a_type_and_every_offset_is_told(self):
+        users = "".join(f"__attribute__((noinline)) int use_{i}"
+                        "(struct record *r)\n"
+                        f"{{ return r->key * {i + 3}; }}\n"
+                        for i in range(6))
+        self.build("struct record { V(, long extra;) int key; char rest[]; };"
+                   "\nstruct record *record;\n" + users +
+                   "int main(int n, char **v)\n{ (void)v; (void)n;"
+                   " return " +
+                   " + ".join(f"use_{i}(record)" for i in range(6)) + "; }\n")
+        page = self.page(status=1)
+        text = re.sub(r"\s+", " ", page.text)
+        self.assertRegex(text, "Used by [67] functions")
+        for i in range(6):
+            self.assertIn(f"use_{i}", text)
+        self.assertIn("4rest char []", text)
+        self.assertIn("12rest char []", text)
+
     def test_members_that_moved_stand_beside_themselves(self):
         self.build("struct record { V(, int extra;) int key; };\n"
                    "struct record records[4];\n" +

@@ -205,6 +205,8 @@ class Schemas(Sandbox):
         types = {a["name"]: a for a in self.report(status=1)["types"]}
         record = types["struct record"]
         self.assertEqual(record["verdict"], "refused")
+        self.assertEqual(record["storage"], "global")
+        self.assertEqual(len(record["users"]), 1)
         self.assertEqual([part["name"] for part in record["new"]["parts"]],
                          ["key", "extra", "sum"])
         self.assertEqual(record["new"]["parts"][1]["bit_offset"], 32)
