@@ -45,11 +45,11 @@ static struct hfx_error *check_split(const struct program *program,
 	if (!count)
 		return NULL;
 	return warnings_add(warnings,
-	                    "%s: the split debug information of %zu units "
-	                    "(.dwo) is not found, or in a .dwp, which is not "
-	                    "read: their types are not checked; build without "
-	                    "-gsplit-dwarf",
-	                    program->path, count);
+	                    "%s: the split debug information of %zu units is "
+	                    "found neither as .dwo files nor in %s.dwp, or has "
+	                    "types in units of their own there: their types "
+	                    "are not checked; build without -gsplit-dwarf",
+	                    program->path, count, program->path);
 }
 
 /* By the time of their last change; a second is what some file systems know. */

@@ -30,6 +30,7 @@ void debug_info_destroy(struct debug_info *debug)
 	free(debug->indexed);
 	free(debug->ranges.items);
 	free(debug->variables);
+	debug_package_close(debug->package);
 	free(debug);
 }
 
@@ -176,7 +177,7 @@ static bool inner_at(Dwarf_Die *die, uint64_t addr, Dwarf_Die *ret)
 /** Whether @p die is declared in a header of the system: not what changed. */
 static bool is_of_system(Dwarf_Die *die)
 {
-	const char *file = dwarf_decl_file(die);
+	const char *file = debug_declaration_file(die);
 
 	return file && !strncmp(file, "/usr/", strlen("/usr/"));
 }
@@ -207,8 +208,10 @@ struct hfx_error *debug_info_inlined_at(struct debug_info *debug, uint64_t addr,
  * Line of @p addr. Code that is of no line (clang's line 0) counts to the line
  * before it.
  */
-static Dwarf_Line *line_at(Dwarf_Die *unit, uint64_t addr, int *number_ret)
+static Dwarf_Line *line_at(struct debug_unit *of, uint64_t addr,
+                           int *number_ret)
 {
+	Dwarf_Die *unit = of->skeleton.addr ? &of->skeleton : &of->die;
 	Dwarf_Line *line = dwarf_getsrc_die(unit, addr);
 	Dwarf_Lines *lines;
 	size_t count;
@@ -244,7 +247,7 @@ struct hfx_error *debug_info_line_at(struct debug_info *debug, uint64_t addr,
 	char *text = NULL;
 
 	HFX_TRY(debug_unit_at(debug, addr, &unit));
-	line = unit ? line_at(&unit->die, addr, &number) : NULL;
+	line = unit ? line_at(unit, addr, &number) : NULL;
 	if (line)
 		file = dwarf_linesrc(line, NULL, NULL);
 	HFX_TRY(debug_place_text(file, unit ? unit->folder : NULL, number,
@@ -310,7 +313,7 @@ struct hfx_error *debug_info_is_of_line(struct debug_info *debug, uint64_t addr,
 
 	HFX_TRY(debug_unit_at(debug, addr, &unit));
 	if (unit)
-		line_at(&unit->die, addr, &number);
+		line_at(unit, addr, &number);
 	is_of_line = number > 0 && (uint64_t)number == line;
 	HFX_TRY(debug_subprogram_at(debug, addr, &function, &found));
 	while (found && !is_of_line &&

@@ -37,8 +37,8 @@ void debug_info_destroy(struct debug_info *debug);
 
 /**
  * Number of units of which there is only a skeleton: compiled with
- * -gsplit-dwarf, and the .dwo file is not where it says. Packages of them
- * (.dwp) are not read.
+ * -gsplit-dwarf, and the .dwo file is not where it says, nor in a package
+ * beside the program (.dwp).
  */
 HFX_MUST_CHECK struct hfx_error *
 debug_info_count_missing(struct debug_info *debug, size_t *ret);

@@ -22,6 +22,7 @@
 #include <dwarf.h>
 
 #include "debug_info.h"
+#include "debug_package.h"
 #include "pair_set.h"
 
 /** Longest chain of DW_AT_type, DW_AT_specification, ... that is followed. */
@@ -65,6 +66,8 @@ struct debug_unit {
 	Dwarf_CU *cu;
 	/** The unit's own DIE. */
 	Dwarf_Die die;
+	/** Of a split unit what the program has of it: lines are there. */
+	Dwarf_Die skeleton;
 	/** DW_AT_name relative to DW_AT_comp_dir, owned; "" for partial units.
 	 */
 	char *name;
@@ -119,6 +122,8 @@ struct debug_info {
 	bool has_type_units;
 	/** dwz was here: units share more than link-time optimization does. */
 	bool has_partial_units;
+	/** Split units of the whole program; `NULL` if there is none. */
+	struct debug_package *package;
 	/** Units whose split part (.dwo) was not found. */
 	size_t num_missing;
 	/** All units that were walked, of other files too; borrowed. */
@@ -251,6 +256,9 @@ bool debug_flag(Dwarf_Die *die, unsigned name);
 bool debug_number(Dwarf_Die *die, unsigned name, uint64_t *ret);
 
 bool debug_is_aggregate(Dwarf_Die *die);
+
+/** File of the declaration, borrowed; `NULL` if unknown. */
+const char *debug_declaration_file(Dwarf_Die *die);
 
 /** "file:line" of the declaration, for people, owned; "" if unknown. */
 HFX_MUST_CHECK struct hfx_error *debug_declaration_place(Dwarf_Die *die,

@@ -155,6 +155,14 @@ static const char *declaration_file(Dwarf_Die *die, const char **folder_ret)
  * For people, who look into the sources from a folder that holds the build's,
  * too: "src/main.c:3" says more than "../../src/main.c:3".
  */
+/* dwarf_decl_file() aborts where the unit's file names cannot be read. */
+const char *debug_declaration_file(Dwarf_Die *die)
+{
+	const char *folder;
+
+	return declaration_file(die, &folder);
+}
+
 struct hfx_error *debug_declaration_place(Dwarf_Die *die, char **ret)
 {
 	HFX_CLEANUP(hfx_free) char *text = NULL;

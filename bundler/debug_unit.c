@@ -123,12 +123,17 @@ static struct hfx_error *list_skeleton(struct debug_info *debug,
                                        Dwarf_Die *skeleton, Dwarf_Die *split)
 {
 	struct debug_unit *unit;
+	bool found = split->addr;
 
-	if (!split->addr) {
+	if (!found && debug->package)
+		HFX_TRY(debug_package_unit(debug->package, debug->dwarf,
+		                           skeleton, split, &found));
+	if (!found) {
 		debug->num_missing++;
 		return NULL;
 	}
 	HFX_TRY(get_unit(debug, split->cu, &unit));
+	unit->skeleton = *skeleton;
 	unit->abbreviations_off = UINT64_MAX;
 	HFX_TRY(debug_ranges_add(debug, &debug->ranges, skeleton,
 	                         debug->num_listed));
@@ -197,6 +202,8 @@ struct hfx_error *debug_units_list(struct debug_info *debug)
 
 	if (debug->is_listed)
 		return NULL;
+	if (!debug->package)
+		HFX_TRY(debug_package_open(debug->path, &debug->package));
 	debug->num_listed = 0;
 	debug->num_missing = 0;
 	debug->ranges.num_items = 0;

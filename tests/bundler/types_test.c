@@ -111,6 +111,61 @@ static void split_debug_information_tells_the_same(void **state)
 	expect_refusal(report, "struct item", "size 8 -> 24");
 }
 
+static void expect_same_in_a_package(const char *flags, const char *packer)
+{
+	print_message("%s, %s\n", flags, packer);
+	build_pair(flags, HEAP_ITEM);
+	SCOPED_JSON *before = diff(1, "");
+	for (size_t i = 0; i < 2; i++) {
+		const char *folder = i ? "new" : "old";
+
+		expect_status(0, "cd %s && %s -e prog -o prog.dwp && rm *.dwo",
+		              folder, packer);
+	}
+	SCOPED_JSON *after = diff(1, "");
+	expect_refusal(after, "struct item", "size 8 -> 24");
+	assert_true(json_equal(before, after));
+}
+
+static void packages_of_split_debug_information_tell_the_same(void **state)
+{
+	(void)state;
+	need_program("dwp");
+	expect_same_in_a_package("-O2 -gdwarf-4 -gsplit-dwarf", "dwp");
+	expect_same_in_a_package("clang -O2 -gdwarf-4 -gsplit-dwarf", "dwp");
+}
+
+static void packages_of_dwarf_5_tell_the_same(void **state)
+{
+	(void)state;
+	need_program("llvm-dwp");
+	expect_same_in_a_package("-O2 -gdwarf-5 -gsplit-dwarf", "llvm-dwp");
+	expect_same_in_a_package("clang -O2 -gdwarf-5 -gsplit-dwarf",
+	                         "llvm-dwp");
+}
+
+static void a_package_that_is_damaged_or_of_another_build_is_told(void **state)
+{
+	(void)state;
+	need_program("dwp");
+	build_pair("-O2 -gdwarf-4 -gsplit-dwarf", HEAP_ITEM);
+	expect_status(0, "cd old && dwp -e prog -o prog.dwp && rm *.dwo");
+	expect_status(0, "cp new/prog new/spare; mv old/prog.dwp package");
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const packages[] = {
+			"head -c 300 package", "echo nothing",
+			"(cat package; echo more) | sed s/item/itme/g"};
+
+		expect_status(0, "%s >old/prog.dwp", packages[i]);
+		SCOPED_RUN result =
+			run(HFX_BUNDLE_PROGRAM " diff old/prog new/prog");
+		assert_true(result.status < 3);
+	}
+	expect_status(0, "cp package new/prog.dwp; rm new/*.dwo");
+	SCOPED_JSON *report = diff(0, "");
+	expect_warning(report, "the split debug information of 1 units");
+}
+
 static void missing_split_debug_information_is_told(void **state)
 {
 	(void)state;
@@ -592,6 +647,10 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(clang_and_type_units_tell_the_same),
 		SANDBOX_TEST(dwz_files_tell_the_same),
 		SANDBOX_TEST(split_debug_information_tells_the_same),
+		SANDBOX_TEST(packages_of_split_debug_information_tell_the_same),
+		SANDBOX_TEST(packages_of_dwarf_5_tell_the_same),
+		SANDBOX_TEST(
+			a_package_that_is_damaged_or_of_another_build_is_told),
 		SANDBOX_TEST(missing_split_debug_information_is_told),
 		SANDBOX_TEST(a_pointer_in_a_structure_without_a_name_is_told),
 		SANDBOX_TEST(a_structure_in_a_variable_is_refused),
