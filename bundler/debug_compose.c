@@ -132,8 +132,7 @@ static void put_lists(const struct debug_pieces *pieces, struct bytes *ret)
 
 		bytes_set_u32(ret, RNGLISTS_HEADER_SIZE + (size_t)i * 4,
 		              ret->size - RNGLISTS_HEADER_SIZE);
-		cursor_seek(&list,
-		            RNGLISTS_HEADER_SIZE + cursor_u32(&header));
+		cursor_seek(&list, RNGLISTS_HEADER_SIZE + cursor_u32(&header));
 		put_list(pieces, &list, ret);
 	}
 	if (!ret->failed)
@@ -231,9 +230,8 @@ static void put_sections(const struct debug_pieces *pieces,
 			put_section(pieces, i, ret);
 		/* libdw takes an empty section for a broken one. */
 		headers[i + 1] = section_header(ret, start, texts.size,
-		                                ret->size > start
-		                                        ? SHT_PROGBITS
-		                                        : SHT_NULL);
+		                                ret->size > start ? SHT_PROGBITS
+		                                                  : SHT_NULL);
 		bytes_string(&texts, names[i]);
 	}
 	start = ret->size;

@@ -76,6 +76,17 @@ struct hfx_error *debug_info_folder_at(struct debug_info *debug, uint64_t addr,
 	return NULL;
 }
 
+struct hfx_error *debug_info_has_types(struct debug_info *debug, uint64_t addr,
+                                       bool *ret)
+{
+	struct debug_unit *unit;
+
+	HFX_TRY(debug_unit_at(debug, addr, &unit));
+	*ret = unit && (unit->has_types ||
+	                dwarf_srclang(&unit->die) == DW_LANG_Mips_Assembler);
+	return NULL;
+}
+
 struct hfx_error *debug_subprogram_get(struct debug_info *debug, Dwarf_Die *die,
                                        struct debug_subprogram *ret)
 {

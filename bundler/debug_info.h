@@ -43,6 +43,14 @@ void debug_info_destroy(struct debug_info *debug);
 HFX_MUST_CHECK struct hfx_error *
 debug_info_count_missing(struct debug_info *debug, size_t *ret);
 
+/**
+ * Whether DWARF tells the types of the unit that has the code at @p addr: it
+ * does not where the unit was compiled without -g, or with -g1. Assembly has
+ * none to tell.
+ */
+HFX_MUST_CHECK struct hfx_error *debug_info_has_types(struct debug_info *debug,
+                                                      uint64_t addr, bool *ret);
+
 /** What DWARF says of a function. All strings are owned; "" if unknown. */
 struct debug_function {
 	/**

@@ -142,8 +142,7 @@ struct hfx_error *debug_package_open(const char *path,
 		return hfx_error_no_memory();
 	package->fd = open(name, O_RDONLY | O_CLOEXEC);
 	if (package->fd >= 0)
-		package->elf =
-			elf_begin(package->fd, ELF_C_READ_MMAP, NULL);
+		package->elf = elf_begin(package->fd, ELF_C_READ_MMAP, NULL);
 	if (!package->elf || elf_kind(package->elf) != ELF_K_ELF ||
 	    has_type_units(package->elf)) {
 		debug_package_close(package);
@@ -189,8 +188,7 @@ static uint32_t u32_at(const struct debug_span *span, size_t off)
 
 /** Row of a unit, counted from 0; false if there is none. */
 static bool find_row(const struct debug_span *span,
-                     const struct unit_index *index, uint64_t id,
-                     uint32_t *ret)
+                     const struct unit_index *index, uint64_t id, uint32_t *ret)
 {
 	struct cursor slots = cursor_init(span->data, span->size);
 
@@ -285,9 +283,9 @@ static struct debug_span behind(struct debug_span span, uint64_t off)
 /** The line table of the skeleton: its file names are the unit's. */
 static struct debug_span line_table(Elf *elf, Dwarf_Die *skeleton)
 {
-	struct debug_span span = behind(
-		section_of(elf, ".debug_line"),
-		number_of(skeleton, DW_AT_stmt_list, DW_AT_stmt_list));
+	struct debug_span span =
+		behind(section_of(elf, ".debug_line"),
+	               number_of(skeleton, DW_AT_stmt_list, DW_AT_stmt_list));
 	struct cursor cursor = cursor_init(span.data, span.size);
 	uint64_t size = 4 + (uint64_t)cursor_u32(&cursor);
 
@@ -304,10 +302,9 @@ static void add_own(Elf *elf, Dwarf_Die *skeleton, struct debug_pieces *pieces)
 
 	if (!dwarf_lowpc(skeleton, &low_addr))
 		pieces->base_addr = low_addr;
-	spans[DEBUG_SECTION_ADDR] =
-		behind(section_of(elf, ".debug_addr"),
-	               number_of(skeleton, DW_AT_addr_base,
-	                         DW_AT_GNU_addr_base));
+	spans[DEBUG_SECTION_ADDR] = behind(
+		section_of(elf, ".debug_addr"),
+		number_of(skeleton, DW_AT_addr_base, DW_AT_GNU_addr_base));
 	if (!pieces->is_dwarf_5)
 		spans[DEBUG_SECTION_RANGES] =
 			behind(section_of(elf, ".debug_ranges"),
@@ -336,11 +333,10 @@ static struct hfx_error *open_member(struct member *member, Dwarf_Die *ret,
 
 	member->elf = elf_memory((char *)member->file.data, member->file.size);
 	if (member->elf)
-		member->dwarf = dwarf_begin_elf(member->elf, DWARF_C_READ,
-		                                NULL);
-	*found_ret = member->dwarf &&
-	             !dwarf_get_units(member->dwarf, NULL, &cu, NULL, NULL, ret,
-	                              NULL);
+		member->dwarf =
+			dwarf_begin_elf(member->elf, DWARF_C_READ, NULL);
+	*found_ret = member->dwarf && !dwarf_get_units(member->dwarf, NULL, &cu,
+	                                               NULL, NULL, ret, NULL);
 	return NULL;
 }
 

@@ -78,6 +78,8 @@ struct debug_unit {
 	/** Tag names have their keyword, functions no overloads. */
 	bool is_c;
 	bool is_indexed;
+	/** Something in it has a type: with -g1 nothing has. */
+	bool has_types;
 	/** Where DIEs begin: offsets in the unit, ascending. */
 	uint32_t *die_offs;
 	size_t num_die_offs;
@@ -175,6 +177,13 @@ debug_unit_of(struct debug_info *debug, Dwarf_CU *cu, struct debug_unit **ret);
 /** Unit whose ranges hold @p addr, indexed; `NULL` if there is none. */
 HFX_MUST_CHECK struct hfx_error *
 debug_unit_at(struct debug_info *debug, uint64_t addr, struct debug_unit **ret);
+
+/**
+ * Append the unit's variables to those of @p debug. Nothing else is kept of a
+ * unit that was not indexed: most are never asked about.
+ */
+HFX_MUST_CHECK struct hfx_error *debug_unit_variables(struct debug_info *debug,
+                                                      struct debug_unit *unit);
 
 void debug_unit_destroy(void *unit);
 

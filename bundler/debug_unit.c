@@ -35,6 +35,30 @@ static void forget_index(struct debug_unit *unit)
 	unit->num_types = 0;
 	unit->num_declared = 0;
 	unit->num_imports = 0;
+	unit->has_types = false;
+}
+
+/** Give back what forget_index() keeps for the next walk. */
+static void free_index(struct debug_unit *unit)
+{
+	free(unit->die_offs);
+	free(unit->scopes);
+	free(unit->functions);
+	free(unit->ranges.items);
+	free(unit->variables);
+	free(unit->types);
+	free(unit->declared);
+	free(unit->imports);
+	unit->die_offs = NULL;
+	unit->scopes = NULL;
+	unit->functions = NULL;
+	unit->ranges.items = NULL;
+	unit->variables = NULL;
+	unit->types = unit->declared = unit->imports = NULL;
+	unit->cap_die_offs = unit->cap_scopes = unit->cap_functions = 0;
+	unit->ranges.cap_items = unit->cap_variables = unit->cap_types = 0;
+	unit->cap_declared = unit->cap_imports = 0;
+	forget_index(unit);
 }
 
 void debug_unit_destroy(void *pointer)
@@ -44,14 +68,7 @@ void debug_unit_destroy(void *pointer)
 	if (!unit)
 		return;
 	free(unit->name);
-	free(unit->die_offs);
-	free(unit->scopes);
-	free(unit->functions);
-	free(unit->ranges.items);
-	free(unit->variables);
-	free(unit->types);
-	free(unit->declared);
-	free(unit->imports);
+	free_index(unit);
 	free(unit);
 }
 
@@ -273,6 +290,7 @@ static struct hfx_error *add_import(struct walk *walk, Dwarf_Die *die,
 
 static struct hfx_error *add_die(struct walk *walk, Dwarf_Die *die)
 {
+	walk->unit->has_types |= dwarf_hasattr(die, DW_AT_type);
 	switch (dwarf_tag(die)) {
 	case DW_TAG_subprogram:
 		return add_function(walk, die);
@@ -385,19 +403,48 @@ static struct hfx_error *walk_children(struct walk *walk, Dwarf_Die *parent,
 	return NULL;
 }
 
-static struct hfx_error *index_unit(struct debug_info *debug,
-                                    struct debug_unit *unit)
+static struct hfx_error *walk_unit(struct debug_info *debug,
+                                   struct debug_unit *unit)
 {
 	struct walk walk = {.debug = debug, .unit = unit};
 
 	forget_index(unit);
 	HFX_TRY(check_step(&walk, &unit->die));
-	HFX_TRY(walk_children(&walk, &unit->die, DEBUG_NO_INDEX, 0));
+	return walk_children(&walk, &unit->die, DEBUG_NO_INDEX, 0);
+}
+
+static struct hfx_error *index_unit(struct debug_info *debug,
+                                    struct debug_unit *unit)
+{
+	HFX_TRY(walk_unit(debug, unit));
 	debug_ranges_sort(&unit->ranges);
 	if (!HFX_ARRAY_PUSH(debug, indexed, unit))
 		return hfx_error_no_memory();
 	unit->is_indexed = true;
 	return NULL;
+}
+
+static struct hfx_error *take_variables(struct debug_info *debug,
+                                        const struct debug_unit *unit)
+{
+	for (size_t i = 0; i < unit->num_variables; i++)
+		if (!HFX_ARRAY_PUSH(debug, variables, unit->variables[i]))
+			return hfx_error_no_memory();
+	return NULL;
+}
+
+struct hfx_error *debug_unit_variables(struct debug_info *debug,
+                                       struct debug_unit *unit)
+{
+	struct hfx_error *err;
+
+	if (unit->is_indexed)
+		return take_variables(debug, unit);
+	err = walk_unit(debug, unit);
+	if (!err)
+		err = take_variables(debug, unit);
+	free_index(unit);
+	return err;
 }
 
 struct hfx_error *debug_unit_of(struct debug_info *debug, Dwarf_CU *cu,

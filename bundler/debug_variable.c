@@ -9,16 +9,8 @@
 
 static struct hfx_error *collect(struct debug_info *debug)
 {
-	struct debug_unit *unit;
-
-	for (size_t i = 0; i < debug->num_listed; i++) {
-		HFX_TRY(debug_unit_of(debug, debug->listed[i]->cu, &unit));
-		for (size_t k = 0; k < unit->num_variables; k++) {
-			if (!HFX_ARRAY_PUSH(debug, variables,
-			                    unit->variables[k]))
-				return hfx_error_no_memory();
-		}
-	}
+	for (size_t i = 0; i < debug->num_listed; i++)
+		HFX_TRY(debug_unit_variables(debug, debug->listed[i]));
 	return NULL;
 }
 

@@ -315,6 +315,47 @@ static struct hfx_error *keep_entries(struct selection *selection,
 	return is_set ? selection_run(selection) : NULL;
 }
 
+static struct hfx_error *has_types(const struct selection *selection,
+                                   const struct debug_function_pair *pair,
+                                   bool *ret)
+{
+	HFX_TRY(debug_info_has_types(selection->new_program->debug,
+	                             pair->new_addr, ret));
+	if (*ret && pair->old_addr)
+		HFX_TRY(debug_info_has_types(selection->old_program->debug,
+		                             pair->old_addr, ret));
+	return NULL;
+}
+
+/** Say of which functions nothing is known, although the program has DWARF. */
+static struct hfx_error *warn_of_untold(const struct selection *selection,
+                                        const struct inputs *inputs,
+                                        struct warnings *warnings)
+{
+	const struct program *program = selection->new_program;
+	uint32_t first = NO_INDEX;
+	size_t count = 0;
+
+	for (size_t i = 0; i < inputs->num_pairs; i++) {
+		bool is_told;
+
+		HFX_TRY(has_types(selection, &inputs->pairs[i], &is_told));
+		if (is_told)
+			continue;
+		if (!count++)
+			first = inputs->functions[i];
+	}
+	if (!count)
+		return NULL;
+	return warnings_add(
+		warnings,
+		"the debug information of %zu functions (%s%s) has no types: "
+		"their types and signatures are not checked; build all files "
+		"with -g",
+		count, function_name(program, &program->functions[first]),
+		count > 1 ? ", ..." : "");
+}
+
 struct hfx_error *type_check_run(struct selection *selection,
                                  struct acceptances *accepted,
                                  struct warnings *warnings,
@@ -327,6 +368,7 @@ struct hfx_error *type_check_run(struct selection *selection,
 	if (!selection->old_program->debug || !selection->new_program->debug)
 		return NULL;
 	HFX_TRY(collect(selection, &inputs));
+	HFX_TRY(warn_of_untold(selection, &inputs, warnings));
 	HFX_TRY(compare(selection, &inputs, &changes));
 	HFX_TRY(keep_entries(selection, &inputs, &changes));
 	for (size_t i = 0; i < changes.num_items; i++)

@@ -111,6 +111,39 @@ static void split_debug_information_tells_the_same(void **state)
 	expect_refusal(report, "struct item", "size 8 -> 24");
 }
 
+static void units_without_types_are_told(void **state)
+{
+	static const char *const ways[] = {"gcc -g1",
+	                                   "clang -gline-tables-only"};
+
+	(void)state;
+	build_pair("-O2", HEAP_ITEM);
+	SCOPED_JSON *whole = diff(1, "");
+	assert_int_equal(json_array_size(json_object_get(whole, "warnings")),
+	                 0);
+	for (size_t i = 0; i < 2; i++) {
+		need_program(i ? "clang" : "gcc");
+		expect_status(0,
+		              "for i in old new; do cd $i && %s -O2 -o prog "
+		              "main.c && cd .. || exit; done",
+		              ways[i]);
+		SCOPED_JSON *report = diff(0, "");
+		expect_warning(report, "2 functions (use, ...) has no types");
+	}
+}
+
+static void one_file_without_debug_information_is_told(void **state)
+{
+	(void)state;
+	write_source("main.c", HEAP_ITEM);
+	write_file("other.c", "int other(int n) { return n; }\n");
+	expect_status(0, "for i in old new; do cd $i && gcc -O2 -c main.c && "
+	                 "gcc -g -O2 -o prog main.o ../other.c && cd .. || "
+	                 "exit; done");
+	SCOPED_JSON *report = diff(0, "");
+	expect_warning(report, "2 functions (use, ...) has no types");
+}
+
 static void expect_same_in_a_package(const char *flags, const char *packer)
 {
 	print_message("%s, %s\n", flags, packer);
@@ -647,6 +680,8 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(clang_and_type_units_tell_the_same),
 		SANDBOX_TEST(dwz_files_tell_the_same),
 		SANDBOX_TEST(split_debug_information_tells_the_same),
+		SANDBOX_TEST(units_without_types_are_told),
+		SANDBOX_TEST(one_file_without_debug_information_is_told),
 		SANDBOX_TEST(packages_of_split_debug_information_tell_the_same),
 		SANDBOX_TEST(packages_of_dwarf_5_tell_the_same),
 		SANDBOX_TEST(
