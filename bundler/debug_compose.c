@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* One unit of a package as an ELF file of its own. */
-#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "cursor.h"
 #include "debug_package.h"
+#include "section_file.h"
 
 /** Entries of range lists (DWARF 5, 7.25). */
 enum {
@@ -161,102 +161,41 @@ static void put_ranges(const struct debug_pieces *pieces, struct bytes *ret)
 	}
 }
 
-static void put_section(const struct debug_pieces *pieces,
-                        enum debug_section section, struct bytes *ret)
+/** Fill in what is not taken as it is. */
+static struct hfx_error *put_pieces(const struct debug_pieces *pieces,
+                                    struct section_file *file)
 {
+	HFX_CLEANUP(bytes_deinit) struct bytes offsets = {0};
+	HFX_CLEANUP(bytes_deinit) struct bytes strings = {0};
 	HFX_CLEANUP(bytes_deinit) struct bytes lists = {0};
-
-	switch (section) {
-	case DEBUG_SECTION_RNGLISTS:
-		put_lists(pieces, &lists);
-		bytes_put(ret, lists.data, lists.size);
-		ret->failed |= lists.failed;
-		break;
-	case DEBUG_SECTION_RANGES:
-		put_ranges(pieces, ret);
-		break;
-	default:
-		bytes_put(ret, pieces->spans[section].data,
-		          pieces->spans[section].size);
-	}
-}
-
-static void put_header(struct bytes *ret, Elf64_Half num_sections)
-{
-	const Elf64_Ehdr header = {
-		.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64,
-	                    ELFDATA2LSB, EV_CURRENT},
-		.e_type = ET_REL,
-		.e_machine = EM_X86_64,
-		.e_version = EV_CURRENT,
-		.e_ehsize = sizeof(header),
-		.e_shentsize = sizeof(Elf64_Shdr),
-		.e_shnum = num_sections,
-		.e_shstrndx = num_sections - 1,
+	HFX_CLEANUP(bytes_deinit) struct bytes ranges = {0};
+	const struct bytes *made[NUM_DEBUG_SECTIONS] = {
+		[DEBUG_SECTION_STR_OFFSETS] = &offsets,
+		[DEBUG_SECTION_STR] = &strings,
+		[DEBUG_SECTION_RNGLISTS] = &lists,
+		[DEBUG_SECTION_RANGES] = &ranges,
 	};
 
-	bytes_put(ret, &header, sizeof(header));
-}
-
-static Elf64_Shdr section_header(const struct bytes *file, size_t start,
-                                 uint32_t name, uint32_t type)
-{
-	return (Elf64_Shdr){
-		.sh_name = name,
-		.sh_type = type,
-		.sh_offset = start,
-		.sh_size = file->size - start,
-		.sh_addralign = 1,
-	};
-}
-
-/* Sections with their headers, then the headers' names and the headers. */
-static void put_sections(const struct debug_pieces *pieces,
-                         const struct bytes *offsets,
-                         const struct bytes *strings, struct bytes *ret)
-{
-	Elf64_Shdr headers[NUM_DEBUG_SECTIONS + 2] = {0};
-	HFX_CLEANUP(bytes_deinit) struct bytes texts = {0};
-	size_t start;
-
-	bytes_u8(&texts, 0);
+	put_strings(pieces, &offsets, &strings);
+	put_lists(pieces, &lists);
+	put_ranges(pieces, &ranges);
 	for (int i = 0; i < NUM_DEBUG_SECTIONS; i++) {
-		start = ret->size;
-		if (i == DEBUG_SECTION_STR_OFFSETS)
-			bytes_put(ret, offsets->data, offsets->size);
-		else if (i == DEBUG_SECTION_STR)
-			bytes_put(ret, strings->data, strings->size);
-		else
-			put_section(pieces, i, ret);
-		/* libdw takes an empty section for a broken one. */
-		headers[i + 1] = section_header(ret, start, texts.size,
-		                                ret->size > start ? SHT_PROGBITS
-		                                                  : SHT_NULL);
-		bytes_string(&texts, names[i]);
+		const struct debug_span *span = &pieces->spans[i];
+
+		if (made[i])
+			HFX_TRY(bytes_check(made[i]));
+		section_file_add(file, names[i],
+		                 made[i] ? made[i]->data : span->data,
+		                 made[i] ? made[i]->size : span->size);
 	}
-	start = ret->size;
-	bytes_put(ret, texts.data, texts.size);
-	headers[NUM_DEBUG_SECTIONS + 1] =
-		section_header(ret, start, 0, SHT_STRTAB);
-	bytes_align(ret, 8);
-	start = ret->size;
-	bytes_put(ret, headers, sizeof(headers));
-	ret->failed |= texts.failed;
-	if (!ret->failed)
-		memcpy(ret->data + offsetof(Elf64_Ehdr, e_shoff),
-		       &(Elf64_Off){start}, sizeof(Elf64_Off));
+	return NULL;
 }
 
 struct hfx_error *debug_package_compose(const struct debug_pieces *pieces,
                                         struct bytes *ret)
 {
-	HFX_CLEANUP(bytes_deinit) struct bytes offsets = {0};
-	HFX_CLEANUP(bytes_deinit) struct bytes strings = {0};
+	HFX_CLEANUP(section_file_deinit) struct section_file file = {0};
 
-	put_header(ret, NUM_DEBUG_SECTIONS + 2);
-	put_strings(pieces, &offsets, &strings);
-	HFX_TRY(bytes_check(&offsets));
-	HFX_TRY(bytes_check(&strings));
-	put_sections(pieces, &offsets, &strings, ret);
-	return bytes_check(ret);
+	HFX_TRY(put_pieces(pieces, &file));
+	return section_file_end(&file, ret);
 }

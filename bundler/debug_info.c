@@ -76,17 +76,6 @@ struct hfx_error *debug_info_folder_at(struct debug_info *debug, uint64_t addr,
 	return NULL;
 }
 
-struct hfx_error *debug_info_has_types(struct debug_info *debug, uint64_t addr,
-                                       bool *ret)
-{
-	struct debug_unit *unit;
-
-	HFX_TRY(debug_unit_at(debug, addr, &unit));
-	*ret = unit && (unit->has_types ||
-	                dwarf_srclang(&unit->die) == DW_LANG_Mips_Assembler);
-	return NULL;
-}
-
 struct hfx_error *debug_subprogram_get(struct debug_info *debug, Dwarf_Die *die,
                                        struct debug_subprogram *ret)
 {
@@ -277,6 +266,17 @@ static struct hfx_error *function_unit(struct debug_info *debug, uint64_t addr,
 	if (!found) /* Assembly has units, but perhaps no functions. */
 		return debug_unit_at(debug, addr, ret);
 	*ret = function.unit;
+	return NULL;
+}
+
+struct hfx_error *debug_info_has_types(struct debug_info *debug, uint64_t addr,
+                                       bool *ret)
+{
+	struct debug_unit *unit;
+
+	HFX_TRY(function_unit(debug, addr, &unit));
+	*ret = unit && (unit->has_types ||
+	                dwarf_srclang(&unit->die) == DW_LANG_Mips_Assembler);
 	return NULL;
 }
 

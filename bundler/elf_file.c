@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "debug_cache.h"
+#include "elf_unpack.h"
 
 struct hfx_error *elf_file_error(const struct elf_file *file, const char *what)
 {
@@ -124,6 +126,21 @@ static struct hfx_error *open_elf(const char *path, int *fd, Elf **elf)
 	return NULL;
 }
 
+/* The DWARF of `elf`, which is the program or its debug file. */
+static struct hfx_error *use_dwarf(struct elf_file *file, Elf *elf,
+                                   const char *path)
+{
+	if (elf_needs_unpacking(elf)) {
+		HFX_TRY(elf_unpack(elf, path, &file->unpacked));
+		file->unpacked_elf = elf_memory((char *)file->unpacked.data,
+		                                file->unpacked.size);
+		elf = file->unpacked_elf;
+	}
+	file->debug_dwarf = dwarf_begin_elf(elf, DWARF_C_READ, NULL);
+	file->dwarf = file->debug_dwarf;
+	return NULL;
+}
+
 static struct hfx_error *use_debug_file(struct elf_file *file, const char *path)
 {
 	HFX_TRY(open_elf(path, &file->debug_fd, &file->debug_elf));
@@ -140,12 +157,38 @@ static struct hfx_error *use_debug_file(struct elf_file *file, const char *path)
 			"swapped?)",
 			path, file->path);
 	HFX_TRY(check_extent(path, file->debug_fd, file->debug_elf));
-	file->debug_dwarf =
-		dwarf_begin_elf(file->debug_elf, DWARF_C_READ, NULL);
-	file->dwarf = file->debug_dwarf;
+	HFX_TRY(use_dwarf(file, file->debug_elf, path));
 	if (!has_symbols(file->symbols_elf))
 		file->symbols_elf = file->debug_elf;
 	return NULL;
+}
+
+static struct hfx_error *use_cached_file(struct elf_file *file)
+{
+	const struct build_id id = elf_build_id(file->elf);
+	HFX_CLEANUP(hfx_free) char *path = NULL;
+
+	HFX_TRY(debug_cache_find(&id, &path));
+	return path ? use_debug_file(file, path) : NULL;
+}
+
+/* A separate file that libdwfl found and could not read, perhaps for zstd. */
+static struct hfx_error *use_packed_file(struct elf_file *file,
+                                         Dwfl_Module *module)
+{
+	const char *path = NULL;
+	Elf *elf = NULL;
+	int fd = -1;
+	bool is_packed;
+
+	dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, &path);
+	if (!path)
+		return use_cached_file(file);
+	HFX_TRY(open_elf(path, &fd, &elf));
+	is_packed = elf_kind(elf) == ELF_K_ELF && elf_needs_unpacking(elf);
+	elf_end(elf);
+	hfx_close(&fd);
+	return is_packed ? use_debug_file(file, path) : NULL;
 }
 
 /* The program's own DWARF, or that of a separate file in the usual places. */
@@ -160,6 +203,8 @@ static struct hfx_error *find_debug_info(struct elf_file *file)
 	};
 	Dwarf_Addr bias;
 
+	if (elf_needs_unpacking(file->elf))
+		return use_dwarf(file, file->elf, file->path);
 	file->dwfl = dwfl_begin(&callbacks);
 	if (!file->dwfl)
 		return hfx_error_no_memory();
@@ -170,9 +215,13 @@ static struct hfx_error *find_debug_info(struct elf_file *file)
 		return hfx_error_create(HFX_ERROR_BAD_ELF, "%s: %s", file->path,
 		                        dwfl_errmsg(-1));
 	file->dwarf = dwfl_module_getdwarf(module, &bias);
-	if (file->dwarf && !has_symbols(file->symbols_elf))
-		file->symbols_elf = dwarf_getelf(file->dwarf);
-	return NULL;
+	if (!file->dwarf)
+		return use_packed_file(file, module);
+	Elf *elf = dwarf_getelf(file->dwarf);
+	if (!has_symbols(file->symbols_elf))
+		file->symbols_elf = elf;
+	return elf_needs_unpacking(elf) ? use_dwarf(file, elf, file->path)
+	                                : NULL;
 }
 
 struct hfx_error *elf_file_open(const char *path, const char *debug_path,
@@ -208,6 +257,9 @@ void elf_file_destroy(struct elf_file *file)
 		return;
 	if (file->debug_dwarf)
 		dwarf_end(file->debug_dwarf);
+	if (file->unpacked_elf)
+		elf_end(file->unpacked_elf);
+	bytes_deinit(&file->unpacked);
 	if (file->debug_elf)
 		elf_end(file->debug_elf);
 	if (file->dwfl)

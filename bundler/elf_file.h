@@ -16,6 +16,7 @@
 #include <elfutils/libdwfl.h>
 #include <gelf.h>
 
+#include "bytes.h"
 #include "error.h"
 #include "manifest.h"
 
@@ -31,6 +32,9 @@ struct elf_file {
 	int debug_fd;
 	Elf *debug_elf;
 	Dwarf *debug_dwarf;
+	/** Debug sections of one of these, unpacked; see elf_unpack.h. */
+	struct bytes unpacked;
+	Elf *unpacked_elf;
 	/** Owner of what libdwfl found. */
 	Dwfl *dwfl;
 };

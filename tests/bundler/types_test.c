@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Types, signatures and data that live: refused, accepted, or no reason. */
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sandbox.h"
 
@@ -83,6 +85,9 @@ static void clang_and_type_units_tell_the_same(void **state)
 		build_pair(ways[i], HEAP_ITEM);
 		SCOPED_JSON *report = diff(1, "");
 		expect_refusal(report, "struct item", "size 8 -> 24");
+		assert_int_equal(
+			json_array_size(json_object_get(report, "warnings")),
+			0);
 	}
 }
 
@@ -197,6 +202,36 @@ static void a_package_that_is_damaged_or_of_another_build_is_told(void **state)
 	expect_status(0, "cp package new/prog.dwp; rm new/*.dwo");
 	SCOPED_JSON *report = diff(0, "");
 	expect_warning(report, "the split debug information of 1 units");
+}
+
+/* Unpacked or found by other means than those of libdw and libdwfl. */
+static void packed_and_cached_debug_information_tells_the_same(void **state)
+{
+	static const char *const ways[] = {
+		"objcopy --compress-debug-sections=zstd prog",
+		"objcopy --only-keep-debug --compress-debug-sections=zstd prog "
+		"prog.debug && objcopy --strip-debug "
+		"--add-gnu-debuglink=prog.debug prog",
+		"id=$(readelf -n prog | sed -n 's/.*Build ID: //p') && "
+		"mkdir -p ../cache/$id && objcopy --only-keep-debug prog "
+		"../cache/$id/debuginfo && strip prog",
+	};
+
+	(void)state;
+	setenv("DEBUGINFOD_CACHE_PATH", "/nowhere", 1);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+		char cache[300];
+
+		build_pair(i % 2 ? "clang -O2" : "-O2", HEAP_ITEM);
+		SCOPED_JSON *before = diff(1, "");
+		expect_status(0, "(cd old && %s) && cd new && %s", ways[i],
+		              ways[i]);
+		assert_non_null(getcwd(cache, sizeof(cache) - 10));
+		setenv("DEBUGINFOD_CACHE_PATH", strcat(cache, "/cache"), 1);
+		SCOPED_JSON *after = diff(1, "");
+		assert_true(json_equal(before, after));
+	}
+	unsetenv("DEBUGINFOD_CACHE_PATH");
 }
 
 static void missing_split_debug_information_is_told(void **state)
@@ -686,6 +721,8 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(packages_of_dwarf_5_tell_the_same),
 		SANDBOX_TEST(
 			a_package_that_is_damaged_or_of_another_build_is_told),
+		SANDBOX_TEST(
+			packed_and_cached_debug_information_tells_the_same),
 		SANDBOX_TEST(missing_split_debug_information_is_told),
 		SANDBOX_TEST(a_pointer_in_a_structure_without_a_name_is_told),
 		SANDBOX_TEST(a_structure_in_a_variable_is_refused),
