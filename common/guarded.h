@@ -26,6 +26,14 @@
 HFX_MUST_CHECK struct hfx_error *guarded_read(const char *path, size_t max_size,
                                               struct buffer *ret);
 
+/**
+ * Open a guarded file for reading, by an absolute path that leads over no
+ * symbolic link: what somebody else calls a path cannot lead elsewhere. Only
+ * regular files are opened at all.
+ */
+HFX_MUST_CHECK struct hfx_error *guarded_open_exact(const char *path,
+                                                    int *fd_ret);
+
 /** Open a guarded folder for fdopendir(); errors as of guarded_read(). */
 HFX_MUST_CHECK struct hfx_error *guarded_open_folder(const char *path,
                                                      int *fd_ret);

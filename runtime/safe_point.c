@@ -221,7 +221,7 @@ static void put_blocker(FILE *out, const struct safe_point *point,
 	        blocker->is_certain ? "in" : "perhaps in",
 	        guard_name(point, blocker->guard));
 	if (blocker->guard)
-		line = source_line_find(point->pid, &point->maps, addr);
+		line = source_line_find(&point->maps, addr);
 	if (line)
 		fprintf(out, " at %s", line);
 }

@@ -9,6 +9,7 @@
 #include <elfutils/libdwfl.h>
 
 #include "cleanup.h"
+#include "guarded.h"
 #include "source_line.h"
 
 static const Dwfl_Callbacks callbacks = {
@@ -19,33 +20,23 @@ static const Dwfl_Callbacks callbacks = {
 };
 
 /**
- * Debug information is read for a message only, so not from a file that someone
- * else may have made for a program with more rights to stumble over.
+ * Open the file of a mapping, if it still is that file. Debug information is
+ * read for a message only: not from what others may have made for a program
+ * with more rights to stumble over, nor by a path that the process can turn
+ * into another, and not from its view of the files.
  */
-static bool is_trusted(const struct stat *status)
+static int open_mapped(const struct mapping *mapping)
 {
-	return (!status->st_uid || status->st_uid == geteuid()) &&
-	       !(status->st_mode & (S_IWGRP | S_IWOTH));
-}
-
-/**
- * Open the file of a mapping, if it still is that file: as the process sees it,
- * which may be in a container.
- */
-static int open_mapped(pid_t pid, const struct mapping *mapping)
-{
+	HFX_CLEANUP(hfx_error_cleanup) struct hfx_error *err = NULL;
 	struct stat status;
-	char path[4200];
-	int fd;
+	int fd = -1;
 
 	if (!mapping->inode || mapping->name[0] != '/')
 		return -1;
-	snprintf(path, sizeof(path), "/proc/%d/root%s", pid, mapping->name);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
+	err = guarded_open_exact(mapping->name, &fd);
+	if (err)
 		return -1;
-	if (!fstat(fd, &status) && S_ISREG(status.st_mode) &&
-	    status.st_ino == mapping->inode && is_trusted(&status))
+	if (!fstat(fd, &status) && status.st_ino == mapping->inode)
 		return fd;
 	close(fd);
 	return -1;
@@ -82,10 +73,10 @@ static char *find_line(Dwfl *dwfl, uint64_t live_addr)
 	return text;
 }
 
-char *source_line_find(pid_t pid, const struct maps *maps, uint64_t live_addr)
+char *source_line_find(const struct maps *maps, uint64_t live_addr)
 {
 	const struct mapping *mapping = maps_find(maps, live_addr);
-	int fd = mapping ? open_mapped(pid, mapping) : -1;
+	int fd = mapping ? open_mapped(mapping) : -1;
 	Dwfl *dwfl = fd >= 0 ? dwfl_begin(&callbacks) : NULL;
 	char *text = NULL;
 

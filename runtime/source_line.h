@@ -3,7 +3,8 @@
  * @file source_line.h
  *
  * The source line of an address of a process, where debug information is at
- * hand: in the file that is mapped, or under its build-id in /usr/lib/debug.
+ * hand: in the file that is mapped, if that is at the same path for the caller
+ * and guarded (guarded.h), or under its build-id in /usr/lib/debug.
  */
 #ifndef HFX_RUNTIME_SOURCE_LINE_H
 #define HFX_RUNTIME_SOURCE_LINE_H
@@ -17,6 +18,6 @@
  *
  * @return Memory of malloc().
  */
-char *source_line_find(pid_t pid, const struct maps *maps, uint64_t live_addr);
+char *source_line_find(const struct maps *maps, uint64_t live_addr);
 
 #endif /* HFX_RUNTIME_SOURCE_LINE_H */

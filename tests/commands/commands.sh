@@ -610,6 +610,54 @@ borders_files_of_the_process_are_not_opened()
 	works_on two "$pid"
 }
 
+borders_source_lines_are_not_looked_for_where_others_write()
+{
+	need_root
+	command -v strace >/dev/null || skip "no strace"
+	# It stays in what changes, so that the error tells where.
+	cat >server.c <<'END'
+#include <stdio.h>
+#include <unistd.h>
+#ifdef NEW
+#define TEXT "new"
+#else
+#define TEXT "old"
+#endif
+__attribute__((noinline)) int loop(int number)
+{
+	for (;;) {
+		char byte;
+
+		if (read(0, &byte, 1) != 1)
+			return number;
+		puts(TEXT);
+	}
+}
+int main(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	return loop(1);
+}
+END
+	make_bundle
+	start ours
+	fails 1 strace -o trace.log "$hfx" apply --timeout 100 "$pid" fix.hfx
+	said fails.log "server.c:"
+	said trace.log '"server", O_RDONLY'
+
+	mkdir home
+	mv old/server home
+	echo secret >trap
+	chown -R 65534:65534 home
+	start theirs $as_nobody home/server
+	ln -sf "$PWD/trap" home/server
+	fails 1 strace -o trace.log "$hfx" apply --timeout 100 "$pid" fix.hfx
+	said fails.log "loop"
+	if grep -E '^open.*(trap|/root/|"server")' trace.log; then
+		die "it was opened"
+	fi
+}
+
 # ---- doctor -----------------------------------------------------------------
 
 doctor_names_what_stops_it()
