@@ -358,22 +358,38 @@ int stop_add_cloned(struct stop *stop, pid_t tid)
 	return add_thread(stop, (pid_t)cloned);
 }
 
-/** Stop the threads from index @p first on. */
-static int interrupt_from(struct stop *stop, size_t first)
+/** Wait for the threads from index @p first on that run; more may be added. */
+static int wait_from(struct stop *stop, size_t first, bool leader)
 {
 	for (size_t i = first; i < stop->num_threads; i++) {
-		int rc = stop_interrupt_one(&stop->threads[i]);
+		struct stop_thread *thread = &stop->threads[i];
+		int rc = 0;
 
-		if (rc)
-			return rc;
-	}
-	for (size_t i = first; i < stop->num_threads; i++) {
-		int rc = stop_wait(stop, &stop->threads[i]);
-
+		if (thread->state == STOP_RUNNING &&
+		    (thread->tid == stop->pid) == leader)
+			rc = stop_wait(stop, thread);
 		if (rc)
 			return rc;
 	}
 	return 0;
+}
+
+/**
+ * Stop the threads from index @p first on. The first thread of a process that
+ * ends is only heard of when the others have been, so it comes last.
+ */
+static int interrupt_from(struct stop *stop, size_t first)
+{
+	int rc = 0;
+
+	for (size_t i = first; !rc && i < stop->num_threads; i++)
+		rc = stop_interrupt_one(&stop->threads[i]);
+	if (!rc)
+		rc = wait_from(stop, first, false);
+	if (!rc)
+		rc = wait_from(stop, first, true);
+	/* For one that it has started last. */
+	return rc ? rc : wait_from(stop, first, false);
 }
 
 /**
@@ -418,7 +434,7 @@ void stop_release(struct stop *stop)
 	size_t left = 0;
 
 	for (size_t i = 0; i < stop->num_threads; i++)
-		if (!stop_release_thread(&stop->threads[i]))
+		if (!stop_release_thread(stop->pid, &stop->threads[i]))
 			stop->threads[left++] = stop->threads[i];
 	stop->num_threads = left;
 	end_hurry(stop);

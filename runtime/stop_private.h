@@ -26,6 +26,6 @@ int stop_add_cloned(struct stop *stop, pid_t tid);
  *
  * @return False if it runs, traced as before.
  */
-bool stop_release_thread(struct stop_thread *thread);
+bool stop_release_thread(pid_t pid, struct stop_thread *thread);
 
 #endif /* HFX_RUNTIME_STOP_PRIVATE_H */

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "proc_status.h"
 #include "stop_private.h"
 
 /* Results that the kernel keeps to itself (include/linux/errno.h). */
@@ -99,7 +100,11 @@ static int look(const struct stop *stop, pid_t tid, siginfo_t *info)
 	}
 }
 
-int stop_wait(struct stop *stop, struct stop_thread *thread)
+/**
+ * Wait once. The thread still runs if it has stopped but been killed meanwhile:
+ * its end is yet to come.
+ */
+static int wait_once(struct stop *stop, struct stop_thread *thread)
 {
 	pid_t tid = thread->tid;
 	siginfo_t info;
@@ -118,12 +123,22 @@ int stop_wait(struct stop *stop, struct stop_thread *thread)
 	note_reason(thread, info.si_status);
 	rc = read_regs(thread);
 	if (rc == -ESRCH) {
-		thread->state = STOP_GONE;
-		return 0;
+		thread->state = STOP_RUNNING;
+		return stop_deadline_passed(stop) ? -ETIMEDOUT : 0;
 	}
 	/* May move `thread`: keep it last. */
 	if (!rc && info.si_status >> 8 == PTRACE_EVENT_CLONE)
 		rc = stop_add_cloned(stop, tid);
+	return rc;
+}
+
+int stop_wait(struct stop *stop, struct stop_thread *thread)
+{
+	size_t index = (size_t)(thread - stop_thread(stop, 0));
+	int rc = 0;
+
+	while (!rc && stop_thread(stop, index)->state == STOP_RUNNING)
+		rc = wait_once(stop, stop_thread(stop, index));
 	return rc;
 }
 
@@ -147,7 +162,19 @@ int stop_resume(struct stop_thread *thread, int request, int signal)
 	return 0;
 }
 
-bool stop_release_thread(struct stop_thread *thread)
+/**
+ * The first thread of a process that has ended before the others: of it, the
+ * kernel tells nothing until they have, too.
+ */
+static bool is_ended_leader(pid_t pid, pid_t tid)
+{
+	struct proc_status status;
+
+	return pid == tid && !proc_status_read(pid, tid, &status) &&
+	       status.state == 'Z';
+}
+
+bool stop_release_thread(pid_t pid, struct stop_thread *thread)
 {
 	siginfo_t info = {0};
 
@@ -156,15 +183,18 @@ bool stop_release_thread(struct stop_thread *thread)
 		           WSTOPPED | WEXITED | WNOWAIT | WNOHANG | __WALL))
 			return true;
 		if (!info.si_pid)
-			return false;
+			return is_ended_leader(pid, thread->tid);
 		note_reason(thread, info.si_status);
 		if (info.si_code != CLD_TRAPPED && info.si_code != CLD_STOPPED)
 			note_end(thread);
 		else
 			(void)read_regs(thread);
 	}
-	if (thread->state == STOP_STOPPED)
-		ptrace(PTRACE_DETACH, thread->tid, NULL,
-		       (unsigned long)thread->signal);
-	return true;
+	if (thread->state != STOP_STOPPED ||
+	    !ptrace(PTRACE_DETACH, thread->tid, NULL,
+	            (unsigned long)thread->signal))
+		return true;
+	/* It was killed; whoever traces it has to hear of that. */
+	thread->state = STOP_RUNNING;
+	return waitpid(thread->tid, NULL, __WALL | WNOHANG) != 0;
 }
