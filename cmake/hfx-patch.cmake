@@ -95,7 +95,8 @@ endfunction()
 
 function(hotfix_add_patch)
   cmake_parse_arguments(PARSE_ARGV 1 arg ""
-    "TARGET;BASELINE;VERSION;DESCRIPTION;OUTPUT" "PATCH;SOURCES")
+    "TARGET;BASELINE;VERSION;DESCRIPTION;OUTPUT"
+    "PATCH;SOURCES;ACCEPT_TYPE;ACCEPT_DATA;ONLY;SKIP")
   set(name "${ARGV0}")
   _hfx_check_patch_arguments()
   _hfx_find_bundler(bundler)
@@ -133,7 +134,7 @@ function(_hfx_fail)
 endfunction()
 
 function(_hfx_check_patch_arguments)
-  if("${name}" MATCHES "^(TARGET|BASELINE|PATCH|SOURCES|VERSION|DESCRIPTION|OUTPUT|)$")
+  if("${name}" MATCHES "^(TARGET|BASELINE|PATCH|SOURCES|VERSION|DESCRIPTION|OUTPUT|ACCEPT_TYPE|ACCEPT_DATA|ONLY|SKIP|)$")
     message(FATAL_ERROR
       "hotfix_add_patch: the patch's name comes first: hotfix_add_patch(NAME TARGET ...)")
   endif()
@@ -143,7 +144,8 @@ function(_hfx_check_patch_arguments)
   endif()
   if(DEFINED arg_UNPARSED_ARGUMENTS)
     _hfx_fail("unknown argument '${arg_UNPARSED_ARGUMENTS}'; known are TARGET, "
-      "BASELINE, PATCH, SOURCES, VERSION, DESCRIPTION and OUTPUT")
+      "BASELINE, PATCH, SOURCES, VERSION, DESCRIPTION, OUTPUT, ACCEPT_TYPE, "
+      "ACCEPT_DATA, ONLY and SKIP")
   endif()
   if(DEFINED arg_KEYWORDS_MISSING_VALUES)
     _hfx_fail("${arg_KEYWORDS_MISSING_VALUES} has no value; give one or leave "
@@ -222,7 +224,7 @@ function(_hfx_add_bundle_command)
   set(settings "${CMAKE_CURRENT_BINARY_DIR}/hfx/${name}/bundle.cmake")
   set(content "")
   foreach(setting name arg_TARGET arg_BASELINE arg_OUTPUT arg_VERSION
-      arg_DESCRIPTION)
+      arg_DESCRIPTION arg_ACCEPT_TYPE arg_ACCEPT_DATA arg_ONLY arg_SKIP)
     if(DEFINED ${setting})
       string(APPEND content "set(${setting} [==[${${setting}}]==])\n")
     endif()

@@ -200,6 +200,23 @@ test_refused()
 	[ ! -e "$build/refused.hfx" ] || die "a bundle was made all the same"
 }
 
+# What was accepted by name is no reason to refuse, and functions are chosen.
+test_accepted()
+{
+	configure -DCASE=accepted
+	build
+	holds "$build/counted.hfx" 'struct step'
+	holds "$build/counted.hfx" start
+	if "$work/hfx/bin/hfx-bundle" show "$build/counted.hfx" | grep -w say; then
+		die "a function that SKIP names is in the bundle"
+	fi
+	remade "$build/counted.hfx" sed -i 's/SKIP say/SKIP nothing/' \
+		"$project/cases/accepted.cmake"
+	holds "$build/counted.hfx" 'say('
+	sed -i 's/ACCEPT_TYPE step//' "$project/cases/accepted.cmake"
+	build_fails_with 'hot-fix counted: refused as unsafe'
+}
+
 # What a target can have is taken over, and a patched header is seen by every
 # file that includes it: cases/properties.cmake.
 test_properties()
