@@ -302,6 +302,41 @@ static register_set read_by(const struct debug_arguments *arguments)
 	return read;
 }
 
+/* What compilers call by themselves, without a declaration. */
+static void know_runtime(const char *name, struct debug_arguments *ret)
+{
+	static const struct {
+		const char *name;
+		unsigned num_arguments;
+	} functions[] = {
+		{"__stack_chk_fail", 0},
+		{"__cxa_allocate_exception", 1},
+		{"__cxa_begin_catch", 1},
+		{"__cxa_end_catch", 0},
+		{"__cxa_free_exception", 1},
+		{"__cxa_get_exception_ptr", 1},
+		{"__cxa_guard_abort", 1},
+		{"__cxa_guard_acquire", 1},
+		{"__cxa_guard_release", 1},
+		{"__cxa_pure_virtual", 0},
+		{"__cxa_rethrow", 0},
+		{"__cxa_throw", 3},
+		{"__dynamic_cast", 4},
+		{"_Unwind_Resume", 1},
+		{"_ZSt9terminatev", 0},
+		{"_ZdlPv", 1},
+		{"_ZdlPvm", 2},
+		{"_Znwm", 1},
+	};
+
+	for (size_t i = 0; i < sizeof(functions) / sizeof(*functions); i++)
+		if (!strcmp(name, functions[i].name))
+			*ret = (struct debug_arguments){
+				.is_known = true,
+				.num_general = functions[i].num_arguments,
+			};
+}
+
 /* Arguments of what is called through a PLT stub, from its declaration. */
 static struct hfx_error *read_by_import(const struct search *search,
                                         const struct plt_stub *stub,
@@ -318,8 +353,8 @@ static struct hfx_error *read_by_import(const struct search *search,
 		HFX_TRY(debug_info_declared_arguments(
 			program->debug, search->function->addr,
 			relocation->symbol, &arguments));
-	if (relocation && !strcmp(relocation->symbol, "__stack_chk_fail"))
-		arguments.is_known = true;
+	if (!use->is_known && relocation && !arguments.is_known)
+		know_runtime(relocation->symbol, &arguments);
 	if (!use->is_known)
 		use->read = read_by(&arguments);
 	use->is_known = true;
