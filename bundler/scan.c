@@ -11,12 +11,22 @@
 #include "twins.h"
 #include "workers.h"
 
-static bool is_own_branch(const struct function *function,
+/*
+ * A jump to the end, where nothing else begins, is one that is never made:
+ * compilers that do not optimize jump there behind what does not return.
+ */
+static bool is_own_branch(const struct program *program,
+                          const struct function *function,
                           const struct reference *reference)
 {
-	return (reference->kind == REFERENCE_CALL ||
-	        reference->kind == REFERENCE_JUMP) &&
-	       reference->target - function->addr < function->size;
+	uint64_t off = reference->target - function->addr;
+
+	if (reference->kind != REFERENCE_CALL &&
+	    reference->kind != REFERENCE_JUMP)
+		return false;
+	return off < function->size ||
+	       (off == function->size && reference->kind == REFERENCE_JUMP &&
+	        !program_function_at(program, reference->target));
 }
 
 /* References of the function that is being decoded. */
@@ -93,7 +103,7 @@ static bool decode(const struct program *program, struct function *function,
 		function->num_instructions++;
 		function->uses_tls |= insn.uses_tls;
 		if (insn.has_reference &&
-		    !is_own_branch(function, &insn.reference) &&
+		    !is_own_branch(program, function, &insn.reference) &&
 		    !push(found, insn.reference))
 			return false;
 		if (!push_absolute(program, function, found, &insn, &kept))
