@@ -152,8 +152,15 @@ static struct hfx_error *add_if_near(struct closure *closure, const char *unit,
                                      const struct symbol *object, uint64_t addr,
                                      bool counts_up, struct readings *readings)
 {
-	struct place place = place_at(closure->new_program, object->addr);
+	const struct program *program = closure->new_program;
+	const struct dynamic_relocation *relocation =
+		program_relocation_at(program, object->addr);
+	struct place place = place_at(program, object->addr);
 
+	/* Nobody counts to a copy of a library's object. */
+	if (relocation && relocation->type == R_X86_64_COPY &&
+	    addr - object->addr >= object->size)
+		return NULL;
 	/* Of several names for one object, and of parts, the one that counts.
 	 */
 	if (place.symbol != object || !can_mean(unit, object) ||
@@ -338,8 +345,6 @@ static struct hfx_error *choose(struct closure *closure, uint64_t addr,
 {
 	const struct reading *natural;
 
-	if (!all_alike(readings) && all_constant(readings))
-		return keep_all(closure, readings, ret);
 	if (!all_alike(readings))
 		keep_used(closure, true, readings);
 	natural = find_natural(readings, addr);
@@ -352,7 +357,9 @@ static struct hfx_error *choose(struct closure *closure, uint64_t addr,
 		return NULL;
 	}
 	if (readings->num_items == 1)
-		natural = &readings->items[0];
+		return take_one(closure, addr, &readings->items[0], ret);
+	if (all_constant(readings))
+		return keep_all(closure, readings, ret);
 	return natural ? take_one(closure, addr, natural, ret)
 	               : refuse(closure, addr, readings, ret);
 }
