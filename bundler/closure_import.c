@@ -207,6 +207,13 @@ struct hfx_error *closure_match_imports(struct closure *closure)
 	return err;
 }
 
+struct hfx_error *closure_keep_stub(struct closure *closure,
+                                    const struct plt_stub *stub)
+{
+	HFX_TRY(closure_keep(closure, stub->addr, stub->size, PF_R | PF_X));
+	return closure_keep(closure, stub->slot_addr, 8, PF_R);
+}
+
 struct hfx_error *closure_resolve_stub(struct closure *closure,
                                        const struct place *place,
                                        struct target *ret)
@@ -220,8 +227,7 @@ struct hfx_error *closure_resolve_stub(struct closure *closure,
 		return NULL;
 	}
 	ret->kind = TARGET_INSIDE;
-	HFX_TRY(closure_keep(closure, stub->addr, stub->size, PF_R | PF_X));
-	return closure_keep(closure, stub->slot_addr, 8, PF_R);
+	return closure_keep_stub(closure, stub);
 }
 
 static bool is_offset(uint32_t type)

@@ -46,6 +46,10 @@ HFX_MUST_CHECK struct hfx_error *closure_resolve(struct closure *closure,
                                                  const struct use *use,
                                                  struct target *ret);
 
+/** Take a PLT stub into the image, with its slot (closure_import.c). */
+HFX_MUST_CHECK struct hfx_error *closure_keep_stub(struct closure *closure,
+                                                   const struct plt_stub *stub);
+
 /** Resolve a PLT stub or a GOT slot (closure_import.c). */
 HFX_MUST_CHECK struct hfx_error *closure_resolve_stub(struct closure *closure,
                                                       const struct place *place,

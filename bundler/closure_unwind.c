@@ -14,6 +14,9 @@
 #define TYPE_ENCODING_INDIRECT                                                 \
 	(DW_EH_PE_indirect | DW_EH_PE_pcrel | DW_EH_PE_sdata4)
 
+/* A program for a fixed address says where a type is. */
+#define TYPE_ENCODING_FIXED DW_EH_PE_udata4
+
 struct lsda {
 	uint64_t size;
 	/** Offset just behind the type table; 0 when there is none. */
@@ -42,6 +45,15 @@ static struct lsda parse_lsda(const uint8_t *bytes, uint64_t size)
 	    lsda.size > size || lsda.types_start > lsda.size)
 		return (struct lsda){0};
 	return lsda;
+}
+
+static bool is_known_form(const struct program *program,
+                          const struct lsda *lsda)
+{
+	return lsda->size && (!lsda->types_end ||
+	                      lsda->type_encoding == TYPE_ENCODING_INDIRECT ||
+	                      (lsda->type_encoding == TYPE_ENCODING_FIXED &&
+	                       program->is_fixed));
 }
 
 /* Type entries grow down from the table's end; actions come before them. */
@@ -74,17 +86,40 @@ static struct hfx_error *keep_lsda(struct closure *closure, uint64_t addr)
 		return NULL;
 	uint64_t off = addr - section->addr;
 	struct lsda lsda = parse_lsda(section->data + off, section->size - off);
-	if (!lsda.size ||
-	    (lsda.types_end && lsda.type_encoding != TYPE_ENCODING_INDIRECT))
+	if (!is_known_form(closure->new_program, &lsda))
 		return closure_refuse(closure, &target,
 		                      "Leave the function out with --skip",
 		                      "its exception table at 0x%lx is of an "
 		                      "unknown form",
 		                      addr);
 	HFX_TRY(closure_keep(closure, addr, lsda.size, PF_R));
-	if (!lsda.types_end)
+	/* Where the entries are addresses, they have been kept with it. */
+	if (!lsda.types_end || lsda.type_encoding == TYPE_ENCODING_FIXED)
 		return NULL;
 	return keep_types(closure, addr, section->data + off, &lsda);
+}
+
+/*
+ * The routine itself, where no slot leads to it, as in a program for a fixed
+ * address: unwind information of the image can only refer to the image.
+ */
+static struct hfx_error *keep_personality(struct closure *closure,
+                                          uint64_t addr)
+{
+	const struct use use = {.kind = REFERENCE_JUMP, .is_short = true};
+	struct place place = place_at(closure->new_program, addr);
+	struct target target = {.kind = TARGET_INSIDE};
+
+	if (place.kind == PLACE_STUB)
+		return closure_keep_stub(closure, place.stub);
+	HFX_TRY(closure_resolve(closure, addr, &use, &target));
+	if (target.kind != TARGET_OLD)
+		return NULL;
+	return closure_refuse(closure, &target,
+	                      "Leave the function out with --skip",
+	                      "its personality routine at 0x%lx is not the "
+	                      "old build's",
+	                      addr);
 }
 
 struct hfx_error *closure_keep_unwind(struct closure *closure,
@@ -98,8 +133,9 @@ struct hfx_error *closure_keep_unwind(struct closure *closure,
 	                        &personality);
 	if (lsda)
 		HFX_TRY(keep_lsda(closure, lsda));
-	if (personality &&
-	    program_relocation_at(closure->new_program, personality))
-		HFX_TRY(closure_keep(closure, personality, 8, PF_R));
-	return NULL;
+	if (!personality)
+		return NULL;
+	if (program_relocation_at(closure->new_program, personality))
+		return closure_keep(closure, personality, 8, PF_R);
+	return keep_personality(closure, personality);
 }

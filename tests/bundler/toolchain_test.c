@@ -127,6 +127,33 @@ static void programs_for_a_fixed_address(void **state)
 	          "clang " FIXED "-O2", "clang " FIXED "-O2 -fuse-ld=lld");
 }
 
+/* There the exception tables hold addresses. */
+static void exceptions_of_programs_for_a_fixed_address(void **state)
+{
+	static const char text[] =
+		"#include <cstdio>\n#include <stdexcept>\n"
+		"struct Own { int n; };\n"
+		"#ifdef NEW\nstruct Added { int n; };\n#endif\n"
+		"__attribute__((noinline)) static void fail(int n)\n"
+		"{ if (n == 1) throw Own{n};\n"
+		"#ifdef NEW\n  if (n == 2) throw Added{n};\n#endif\n"
+		"  throw std::out_of_range(\"range\"); }\n"
+		"__attribute__((noinline)) static int work(int n)\n"
+		"{ try { fail(n); }\n"
+		"  catch (const Own &own) { return own.n * V(10, 20); }\n"
+		"#ifdef NEW\n"
+		"  catch (const Added &added) { return added.n * 30; }\n"
+		"#endif\n"
+		"  catch (const std::exception &e) { puts(e.what()); }\n"
+		"  return 0; }\n"
+		"int main()\n"
+		"{ for (int i = 1; i < 4; i++) printf(\"%d\\n\", work(i)); }\n";
+
+	(void)state;
+	expect_behaves_as_new(FIXED "-O2 -x c++ -Wl,--no-as-needed -lstdc++",
+	                      text);
+}
+
 static void fixed_address_without_relocations_is_refused(void **state)
 {
 	(void)state;
@@ -181,6 +208,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(options_that_change_code),
 		SANDBOX_TEST(packed_relocations),
 		SANDBOX_TEST(programs_for_a_fixed_address),
+		SANDBOX_TEST(exceptions_of_programs_for_a_fixed_address),
 		SANDBOX_TEST(static_programs),
 		SANDBOX_TEST(fixed_address_without_relocations_is_refused),
 	};
