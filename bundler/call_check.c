@@ -272,6 +272,19 @@ static struct hfx_error *check_all(const struct run *run)
 	return NULL;
 }
 
+struct hfx_error *call_check_find_stayers(const struct call_check *check,
+                                          bool **ret)
+{
+	struct run run = {.check = check};
+	struct hfx_error *err = find_stayers(&run);
+
+	if (err)
+		free(run.stays);
+	else
+		*ret = run.stays;
+	return err;
+}
+
 struct hfx_error *call_check_run(const struct call_check *check)
 {
 	struct run run = {.check = check};

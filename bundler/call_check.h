@@ -33,6 +33,15 @@ struct call_check {
 /** @pre The functions with `is_selected` in NEW are all that are selected. */
 HFX_MUST_CHECK struct hfx_error *call_check_run(const struct call_check *check);
 
+/**
+ * Functions of OLD that can still be called after the patch and then run as OLD
+ * has them: those left out, and what OLD alone has and something leads to.
+ *
+ * @param[out] ret For each function of OLD; for free().
+ */
+HFX_MUST_CHECK struct hfx_error *
+call_check_find_stayers(const struct call_check *check, bool **ret);
+
 /** Whether OLD's code that is not replaced may call a function of NEW. */
 bool call_check_is_open(const struct call_check *check,
                         const struct function *function);

@@ -286,6 +286,15 @@ static const char *file_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+static bool needs_safe_point(const struct selection *selection)
+{
+	for (size_t i = 0; i < selection->new_program->num_functions; i++) {
+		if (selection->needs_safe_point[i])
+			return true;
+	}
+	return false;
+}
+
 static struct hfx_error *describe_module(const struct selection *selection,
                                          const struct report *report,
                                          struct manifest_module *module)
@@ -296,6 +305,7 @@ static struct hfx_error *describe_module(const struct selection *selection,
 		return hfx_error_no_memory();
 	module->old_build_id = selection->old_program->build_id;
 	module->new_build_id = selection->new_program->build_id;
+	module->needs_safe_point = needs_safe_point(selection);
 	HFX_TRY(describe_functions(selection, report, module));
 	HFX_TRY(describe_places(selection, module));
 	HFX_TRY(describe_imports(selection, module));

@@ -121,6 +121,9 @@ static void show_module(FILE *out, const struct manifest_module *module)
 	show_build_id(out, "new build-id", &module->new_build_id);
 	fprintf(out, "  %-13s %s, %" PRIu64 " bytes\n", "image",
 	        module->image_member, module->image_size);
+	if (module->needs_safe_point)
+		fprintf(out, "  %-13s %s\n", "apply",
+		        "at a safe point only, without --allow-active");
 	show_heading(out, "functions", module->num_functions);
 	for (size_t i = 0; i < module->num_functions; i++)
 		show_function(out, &module->functions[i]);

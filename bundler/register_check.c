@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "register_check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "array.h"
@@ -133,29 +134,61 @@ static const char *new_name(const struct register_check *check, uint32_t index)
 	                     &check->new_program->functions[index]);
 }
 
-static struct hfx_error *refuse(const struct register_check *check,
-                                const struct conflict *conflict,
-                                uint32_t function, const char *why)
+/* What becomes of calls that are under way, as text. */
+static void describe(const struct register_check *check,
+                     const struct conflict *conflict, char *ret, size_t size)
 {
 	const char *caller = old_name(check, conflict->caller);
 	char names[160];
 
 	registers_text(conflict->registers, names, sizeof(names));
 	if (!conflict->registers)
+		snprintf(ret, size,
+		         "it may return, which the old one never did, and old "
+		         "code of %s has nothing behind its call",
+		         caller);
+	else
+		snprintf(ret, size,
+		         "it overwrites registers (%s) in which old code of %s "
+		         "keeps values while it calls %s",
+		         names, caller, old_name(check, conflict->callee));
+}
+
+/* A safe point is looked for in the code that the patch replaces. */
+static bool is_guarded(const struct register_check *check,
+                       uint32_t old_function)
+{
+	const struct function *functions = check->old_program->functions;
+	uint32_t parent = functions[old_function].parent;
+	uint32_t peer =
+		functions[parent == NO_INDEX ? old_function : parent].peer;
+
+	return peer != NO_INDEX &&
+	       check->new_program->functions[peer].is_selected;
+}
+
+/* The old entry of `function` cannot stay. */
+static struct hfx_error *refuse(const struct register_check *check,
+                                const struct conflict *conflict,
+                                uint32_t function, const char *why)
+{
+	char text[512];
+
+	describe(check, conflict, text, sizeof(text));
+	if (!is_guarded(check, conflict->caller))
 		return refusals_add(
 			check->refusals, function, new_name(check, function),
-			REMEDY_RETURN,
-			"it may return, which the old one never did; old code "
-			"of %s, which may be under way, has nothing behind its "
-			"call. The old one cannot stay for it, since %s",
-			caller, why);
-	return refusals_add(
-		check->refusals, function, new_name(check, function),
-		REMEDY_REGISTERS,
-		"it overwrites registers (%s) in which old code of %s, which "
-		"may be under way, keeps values while it calls %s. The old one "
-		"cannot stay for it, since %s",
-		names, caller, old_name(check, conflict->callee), why);
+			conflict->registers ? REMEDY_REGISTERS : REMEDY_RETURN,
+			"%s. The old one cannot stay for it, since "
+			"%s",
+			text, why);
+	if (check->needs_safe_point[function])
+		return NULL;
+	check->needs_safe_point[function] = true;
+	return warnings_add(check->warnings,
+	                    "%s must be applied at a safe point, without "
+	                    "--allow-active: %s; %s",
+	                    new_name(check, function), text, why);
 }
 
 /* Of the callers for which a function is refused, one is named. */
@@ -203,17 +236,20 @@ static struct hfx_error *take_callers(const struct register_check *check,
 	for (size_t i = 0; i < count; i++) {
 		uint32_t peer = check->old_program->functions[callers[i]].peer;
 
-		if (peer == NO_INDEX)
+		if (peer == NO_INDEX && check->stays[callers[i]])
 			return refuse(check, conflict, function,
 			              "code that the new build does not have "
 			              "calls it, too");
-		if (check->exclusions[peer])
+		if (peer != NO_INDEX && check->exclusions[peer])
 			return refuse(check, conflict, function,
 			              "code that is left out calls it, too");
 	}
-	for (size_t i = 0; i < count; i++)
-		check->takes[check->old_program->functions[callers[i]].peer] =
-			true;
+	for (size_t i = 0; i < count; i++) {
+		uint32_t peer = check->old_program->functions[callers[i]].peer;
+
+		if (peer != NO_INDEX)
+			check->takes[peer] = true;
+	}
 	*can_ret = true;
 	return NULL;
 }

@@ -8,7 +8,9 @@
  * overwrite, because this one does not (registers.h), loses it when the call
  * leads to a new version that does. In the new build such a caller was compiled
  * anew, so it is in the patch; but calls of its old code that are under way go
- * on, and call. For them OLD's entry of the function must stay.
+ * on, and call. For them OLD's entry of the function stays. Where it cannot,
+ * the patch must be applied at a safe point, when no such calls are under way;
+ * that does not help where the caller is not in the patch.
  */
 #ifndef HFX_BUNDLER_REGISTER_CHECK_H
 #define HFX_BUNDLER_REGISTER_CHECK_H
@@ -31,10 +33,14 @@ struct register_check {
 	struct registers *new_registers;
 	/** Of NEW: why the function is left out, or `NULL`. */
 	char *const *exclusions;
+	/** Of OLD: can still be called after the patch (call_check.h). */
+	const bool *stays;
 	/** Of NEW, set by the check: OLD's entry must stay. */
 	bool *keeps;
 	/** Of NEW, set by the check: must be selected, to call the former. */
 	bool *takes;
+	/** Of NEW, set by the check: no old call may be under way. */
+	bool *needs_safe_point;
 	struct refusals *refusals;
 	/** What the user should know of the entries that stay. */
 	struct warnings *warnings;

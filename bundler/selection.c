@@ -10,6 +10,7 @@
 
 #include "array.h"
 #include "call_check.h"
+#include "cleanup.h"
 #include "debug_info.h"
 #include "place.h"
 #include "register_check.h"
@@ -289,7 +290,13 @@ static struct hfx_error *check_calls(struct selection *selection)
 static struct hfx_error *check_registers(struct selection *selection,
                                          bool *again_ret)
 {
+	HFX_CLEANUP(hfx_free) bool *stays = NULL;
+	const struct call_check calls = call_check_of(selection);
+
+	HFX_TRY(call_check_find_stayers(&calls, &stays));
 	const struct register_check check = {
+		.stays = stays,
+		.needs_safe_point = selection->needs_safe_point,
 		.old_program = selection->old_program,
 		.new_program = selection->new_program,
 		.old_calls = selection->old_calls,
@@ -397,8 +404,11 @@ selection_init(struct selection *selection, const struct diff_options *options,
 			calloc(new_program->num_functions, sizeof(char *)),
 		.keeps = calloc(new_program->num_functions + 1, sizeof(bool)),
 		.takes = calloc(new_program->num_functions + 1, sizeof(bool)),
+		.needs_safe_point =
+			calloc(new_program->num_functions + 1, sizeof(bool)),
 	};
-	if (!selection->exclusions || !selection->keeps || !selection->takes)
+	if (!selection->exclusions || !selection->keeps || !selection->takes ||
+	    !selection->needs_safe_point)
 		return hfx_error_no_memory();
 	HFX_TRY(registers_create(old_program, decoder,
 	                         &selection->old_registers));
@@ -420,6 +430,7 @@ void selection_deinit(struct selection *selection)
 	warnings_deinit(&selection->warnings);
 	free(selection->keeps);
 	free(selection->takes);
+	free(selection->needs_safe_point);
 	entry_checker_destroy(selection->old_entries);
 	entry_checker_destroy(selection->new_entries);
 	for (size_t i = 0;

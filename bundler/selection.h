@@ -32,6 +32,8 @@ struct selection {
 	 * those that are selected for the sake of these. */
 	bool *keeps;
 	bool *takes;
+	/** Functions of NEW that calls under way must not meet. */
+	bool *needs_safe_point;
 	/** About the former. */
 	struct warnings warnings;
 	/** Why the user or --all leaves out each function of NEW, or `NULL`. */

@@ -11,6 +11,7 @@
 #ifndef HFX_COMMON_MANIFEST_H
 #define HFX_COMMON_MANIFEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -140,6 +141,11 @@ struct manifest_module {
 	size_t num_functions;
 	struct manifest_old_code *old_code;
 	size_t num_old_code;
+	/**
+	 * No call may be under way in the code that is replaced: it would go
+	 * wrong, not merely finish in OLD.
+	 */
+	bool needs_safe_point;
 	struct manifest_import *imports;
 	size_t num_imports;
 	struct manifest_object *objects;

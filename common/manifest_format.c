@@ -258,6 +258,8 @@ static json_t *module_json(struct writer *writer,
 	put(writer, object, "functions", functions_json(writer, module));
 	if (module->num_old_code)
 		put(writer, object, "old_code", old_code_json(writer, module));
+	if (module->needs_safe_point)
+		put(writer, object, "needs_safe_point", json_true());
 	put(writer, object, "imports", imports_json(writer, module));
 	put(writer, object, "objects", objects_json(writer, module));
 	set_owner(writer, module->name);

@@ -391,6 +391,21 @@ static struct hfx_error *get_accepted(const struct json_node *object,
 	return NULL;
 }
 
+/* Present when it is so. */
+static struct hfx_error *get_flag(const struct json_node *object,
+                                  const char *key, bool *ret)
+{
+	struct json_node flag;
+
+	if (!json_object_get(object->value, key))
+		return NULL;
+	HFX_TRY(node_get(object, key, &flag));
+	if (!json_is_true(flag.value))
+		return node_refuse(&flag, "not true");
+	*ret = true;
+	return NULL;
+}
+
 static struct hfx_error *get_image(const struct json_node *object,
                                    struct manifest_module *module)
 {
@@ -414,9 +429,9 @@ static struct hfx_error *parse_module(const struct json_node *node,
                                       struct manifest_module *module)
 {
 	static const char *const members[] = {
-		"name",      "old_build_id", "new_build_id", "image",
-		"functions", "imports",      "objects",      "warnings",
-		"accepted",  "old_code",     NULL,
+		"name",      "old_build_id", "new_build_id",     "image",
+		"functions", "imports",      "objects",          "warnings",
+		"accepted",  "old_code",     "needs_safe_point", NULL,
 	};
 
 	HFX_TRY(node_check_object(node, members));
@@ -427,6 +442,7 @@ static struct hfx_error *parse_module(const struct json_node *node,
 	HFX_TRY(get_image(node, module));
 	HFX_TRY(get_functions(node, module));
 	HFX_TRY(get_old_code(node, module));
+	HFX_TRY(get_flag(node, "needs_safe_point", &module->needs_safe_point));
 	HFX_TRY(get_imports(node, module));
 	HFX_TRY(get_objects(node, module));
 	HFX_TRY(get_accepted(node, module));

@@ -444,10 +444,26 @@ static void undo(struct apply *apply)
 
 /* ---- The steps --------------------------------------------------------- */
 
+/** Whether the bundle may be applied as the caller wants it. */
+static struct hfx_error *check_options(const struct apply *apply)
+{
+	if (!apply->manifest->needs_safe_point || !apply->options ||
+	    !apply->options->allow_active)
+		return NULL;
+	return hfx_error_create(
+		HFX_ERROR_INVALID_ARGUMENT,
+		"patch %s needs a safe point: calls of %s that are under way "
+		"would go wrong (see the bundle's warnings). Apply it without "
+		"allowing active functions (--allow-active, "
+		"HFX_APPLY_ALLOW_ACTIVE)",
+		apply->bundle->manifest->name, apply->manifest->name);
+}
+
 static struct hfx_error *prepare(struct apply *apply)
 {
 	const struct buffer *image = &apply->bundle->images[0];
 
+	HFX_TRY(check_options(apply));
 	HFX_TRY(image_load_parse(image->data, image->size, &apply->image));
 	HFX_TRY(apply_find_module(apply));
 	HFX_TRY(apply_find_replaced(apply));

@@ -124,7 +124,9 @@ enum hfx_apply_flags {
 	/**
 	 * Apply also while threads are inside functions that are replaced,
 	 * unless they stand in the very bytes that are written. Such calls
-	 * finish in the old code, while others run the new one.
+	 * finish in the old code, while others run the new one. A bundle that
+	 * needs a safe point, since such calls would go wrong, is refused
+	 * (#HFX_ERROR_INVALID_ARGUMENT).
 	 */
 	HFX_APPLY_ALLOW_ACTIVE = 1 << 1,
 	/** Revert all patches that are applied, in the same stop. */

@@ -89,6 +89,20 @@ static void another_caller_gets_the_new_function(void **state)
 	expect_output_of_old("1003\n40\n");
 }
 
+static void a_caller_that_only_the_old_build_has(void **state)
+{
+	(void)state;
+	build_pair("-O2", HEAD APPLY HALF
+	           "V(NOINLINE,) static long add(int first)\n"
+	           "{ if (first) apply(); long a = one, b = half(two);\n"
+	           "  return a + b; }\n"
+	           "NOINLINE static long work(int first)\n"
+	           "{ return add(first) * 2; }\n" MAIN);
+	SCOPED_JSON *report = diff(0, "");
+	expect_warning(report, "half stays old for calls of the old add");
+	expect_output_of_old("2006\n2008\n");
+}
+
 static void a_value_that_an_import_takes_is_kept(void **state)
 {
 	(void)state;
@@ -101,14 +115,25 @@ static void a_value_that_an_import_takes_is_kept(void **state)
 	expect_output_of_old("1000 3\n1000 4\n");
 }
 
-static void a_pointer_to_the_function_is_refused(void **state)
+static void a_pointer_to_the_function_asks_for_a_safe_point(void **state)
 {
 	(void)state;
 	build_pair("-O2", HEAD APPLY HALF WORK(
 				  "half") "long (*volatile pointer)(long) = "
-	                                  "half;\n" MAIN);
-	SCOPED_JSON *report = diff(1, "");
-	expect_refusal(report, "half", "its address is taken");
+	                                  "half;\n"
+	                                  "int main(int argc, char **argv)\n"
+	                                  "{ (void)argv; printf(\"%ld\\n\", "
+	                                  "work(argc == 1)); "
+	                                  "return 0; }\n");
+	SCOPED_JSON *report = diff(0, "");
+	expect_warning(report, "half must be applied at a safe point");
+	expect_warning(report, "its address is taken");
+	SCOPED_RUN show = run(HFX_BUNDLE_PROGRAM " show fix.hfx");
+	assert_non_null(strstr(show.out, "at a safe point only"));
+	SCOPED_RUN active = run("LD_PRELOAD=" HFX_LIBRARY " old/prog");
+	assert_string_equal(active.out, "no\n");
+	SCOPED_RUN patched = run_patched("old/prog early");
+	assert_string_equal(patched.out, "1004\n");
 }
 
 static void a_caller_that_is_left_out_is_refused(void **state)
@@ -183,8 +208,9 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(a_call_under_way_keeps_its_registers),
 		SANDBOX_TEST(a_function_between_them_is_no_way_around),
 		SANDBOX_TEST(another_caller_gets_the_new_function),
+		SANDBOX_TEST(a_caller_that_only_the_old_build_has),
 		SANDBOX_TEST(a_value_that_an_import_takes_is_kept),
-		SANDBOX_TEST(a_pointer_to_the_function_is_refused),
+		SANDBOX_TEST(a_pointer_to_the_function_asks_for_a_safe_point),
 		SANDBOX_TEST(a_caller_that_is_left_out_is_refused),
 		SANDBOX_TEST(vector_registers_are_seen_too),
 		SANDBOX_TEST(a_function_that_begins_to_return),

@@ -86,6 +86,26 @@ int main(int argc, char **argv)
 { (void)argv; return work(argc) > 100; }
 """
 
+# A call under way keeps a value where the new `half` overwrites it, and the old
+# one cannot stay, since a pointer leads to it.
+REGISTERS = r"""
+#include <stdio.h>
+static volatile long one = 1000, two = 7;
+__attribute__((noinline, noclone)) static long half(long n)
+{
+	V(, __asm__ volatile("xor %%ecx,%%ecx\nxor %%edx,%%edx\n"
+			     "xor %%esi,%%esi" ::: "rcx", "rdx", "rsi");)
+	return n / 2 + V(0, 1);
+}
+long (*volatile pointer)(long) = half;
+__attribute__((noinline, noclone)) static long work(void)
+{
+	long a = one, b = half(two);
+	return a + b;
+}
+int main(void) { printf("%ld\n", work()); return 0; }
+"""
+
 SAME = "int main(void) { return 0; }\n"
 
 
@@ -187,6 +207,9 @@ class Schemas(Sandbox):
         self.run_command(BUNDLER, "keygen", "-W", "test")
         self.report("-o", "fix.hfx", "--sign-key", "test.key", *accept)
         seen = used(shown) | used(self.shown())
+        self.build(REGISTERS)
+        self.report("-o", "fix.hfx")
+        seen |= used(self.shown())
         self.assertEqual(members(self.manifests) - seen, set())
 
     def test_without_a_bundle_or_with_all_functions_they_fit(self):

@@ -114,6 +114,7 @@ static void check_module(const struct manifest_module *a,
 	assert_int_equal(a->old_code[0].function, b->old_code[0].function);
 	assert_int_equal(a->old_code[0].old_addr, b->old_code[0].old_addr);
 	assert_int_equal(a->old_code[0].old_size, b->old_code[0].old_size);
+	assert_int_equal(a->needs_safe_point, b->needs_safe_point);
 	assert_int_equal(a->num_imports, b->num_imports);
 	assert_string_equal(a->imports[0].name, b->imports[0].name);
 	assert_string_equal(a->imports[0].version, b->imports[0].version);
@@ -332,6 +333,20 @@ static void old_code_is_of_a_function_that_is_there(void **state)
 	        "old_code[0]: function is no function of the module");
 	refused(WITH_OLD_CODE("[{\"function\":0,\"address\":1}]"),
 	        "size: missing");
+}
+
+#define SAFE_POINT(value)                                                      \
+	ROOT_WITH("{" MODULE_HEAD ",\"functions\":[],\"imports\":[],"          \
+	          "\"objects\":[],\"warnings\":[],\"needs_safe_point\":" value \
+	          "}")
+
+static void a_need_of_a_safe_point_is_said_or_absent(void **state)
+{
+	(void)state;
+	accepted(SAFE_POINT("true"));
+	refused(SAFE_POINT("false"), "needs_safe_point: not true");
+	refused(SAFE_POINT("1"), "needs_safe_point: not true");
+	refused(SAFE_POINT("null"), "needs_safe_point: not true");
 }
 
 static void a_part_is_of_a_function_that_is_there(void **state)
@@ -628,6 +643,7 @@ int main(void)
 		cmocka_unit_test(missing_members_are_named_with_their_place),
 		cmocka_unit_test(other_types_are_refused),
 		cmocka_unit_test(what_is_accepted_is_checked),
+		cmocka_unit_test(a_need_of_a_safe_point_is_said_or_absent),
 		cmocka_unit_test(old_code_is_of_a_function_that_is_there),
 		cmocka_unit_test(a_part_is_of_a_function_that_is_there),
 		cmocka_unit_test(a_manifest_without_modules_is_refused),

@@ -66,6 +66,7 @@ static inline void sample_module(struct manifest_module *module)
 	module->old_code = calloc(1, sizeof(*module->old_code));
 	module->old_code[0] = (struct manifest_old_code){0, 1200, 17};
 	module->num_old_code = 1;
+	module->needs_safe_point = true;
 	module->imports = calloc(1, sizeof(*module->imports));
 	module->imports[0] = (struct manifest_import){
 		strdup("memchr"), strdup("GLIBC_2.2.5"), strdup("libc.so.6")};
