@@ -8,6 +8,7 @@
 
 #include "closure_private.h"
 #include "debug_info.h"
+#include "image.h"
 
 #define REMEDY_END                                                             \
 	"Keep the order of these variables, or leave the function out with "   \
@@ -21,14 +22,17 @@ static struct target target_old(uint64_t old_addr)
 	return (struct target){TARGET_OLD, old_addr};
 }
 
-/* Object that ends exactly at `addr`, or NULL. */
+/* Object that ends exactly at `addr`, or NULL; hfx_patch.h's is no array. */
 const struct symbol *closure_table_before(const struct closure *closure,
                                           uint64_t addr)
 {
 	const struct symbol *table =
 		place_object_ending_at(closure->new_program, addr);
 
-	return table && table->addr + table->size == addr ? table : NULL;
+	return table && table->addr + table->size == addr &&
+	                       strcmp(table->name, IMAGE_SHADOW_TABLE) != 0
+	               ? table
+	               : NULL;
 }
 
 /* The same, if the function refers to that object otherwise too. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "describe.h"
+#include "image.h"
 #include "place.h"
 
 /* The largest time that the header of an archive's member holds. */
@@ -234,6 +235,8 @@ static struct hfx_error *describe_objects(const struct selection *selection,
 		to->new_size = from->size;
 		if (!to->name || !to->unit)
 			return hfx_error_no_memory();
+		if (!strcmp(from->name, IMAGE_SHADOW_TABLE))
+			module->shadow_table_addr = from->addr;
 	}
 	return NULL;
 }

@@ -18,6 +18,12 @@
  */
 #define IMAGE_MODULE_SYMBOL "hfx.module"
 
+/**
+ * Variable of NEW that the runtime points to the table of shadow variables that
+ * the process uses: struct hfx_shadow_table_1 of hfx_patch.h.
+ */
+#define IMAGE_SHADOW_TABLE "hfx_shadow_table_1"
+
 /** Largest distance that a 5-byte jump or a RIP-relative operand spans. */
 #define IMAGE_REACH (UINT64_C(1) << 31)
 

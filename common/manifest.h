@@ -150,6 +150,8 @@ struct manifest_module {
 	size_t num_imports;
 	struct manifest_object *objects;
 	size_t num_objects;
+	/** Address of the table of shadow variables (hfx_patch.h), or 0. */
+	uint64_t shadow_table_addr;
 	/** What the user was warned of when the bundle was made. */
 	char **warnings;
 	size_t num_warnings;

@@ -262,6 +262,9 @@ static json_t *module_json(struct writer *writer,
 		put(writer, object, "needs_safe_point", json_true());
 	put(writer, object, "imports", imports_json(writer, module));
 	put(writer, object, "objects", objects_json(writer, module));
+	if (module->shadow_table_addr)
+		put_integer(writer, object, "shadow_table",
+		            module->shadow_table_addr);
 	set_owner(writer, module->name);
 	put(writer, object, "warnings", warnings_json(writer, module));
 	if (module->num_accepted_types || module->num_accepted_data)

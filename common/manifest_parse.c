@@ -425,13 +425,27 @@ static struct hfx_error *get_image(const struct json_node *object,
 	return NULL;
 }
 
+/* Present when the image has one. */
+static struct hfx_error *get_shadow_table(const struct json_node *object,
+                                          struct manifest_module *module)
+{
+	if (!json_object_get(object->value, "shadow_table"))
+		return NULL;
+	HFX_TRY(node_get_integer(object, "shadow_table", INT64_MAX,
+	                         &module->shadow_table_addr));
+	if (!module->shadow_table_addr)
+		return node_refuse(object, "shadow_table is 0");
+	return NULL;
+}
+
 static struct hfx_error *parse_module(const struct json_node *node,
                                       struct manifest_module *module)
 {
 	static const char *const members[] = {
 		"name",      "old_build_id", "new_build_id",     "image",
 		"functions", "imports",      "objects",          "warnings",
-		"accepted",  "old_code",     "needs_safe_point", NULL,
+		"accepted",  "old_code",     "needs_safe_point", "shadow_table",
+		NULL,
 	};
 
 	HFX_TRY(node_check_object(node, members));
@@ -446,6 +460,7 @@ static struct hfx_error *parse_module(const struct json_node *node,
 	HFX_TRY(get_imports(node, module));
 	HFX_TRY(get_objects(node, module));
 	HFX_TRY(get_accepted(node, module));
+	HFX_TRY(get_shadow_table(node, module));
 	return get_warnings(node, module);
 }
 

@@ -74,6 +74,8 @@ struct engine_patch {
 	size_t num_code;
 	/** Live address of the image's `.eh_frame`, or 0. */
 	uint64_t eh_frame_addr;
+	/** Live address of the table of shadow variables that it uses, or 0. */
+	uint64_t shadow_table_addr;
 	struct record_site *sites;
 	size_t num_sites;
 };

@@ -471,6 +471,7 @@ static struct hfx_error *prepare(struct apply *apply)
 	HFX_TRY(describe(apply));
 	HFX_TRY(apply_check_stack(apply));
 	HFX_TRY(apply_load_image(apply));
+	HFX_TRY(apply_link_shadow(apply));
 	HFX_TRY(make_sites(apply));
 	HFX_TRY(make_plan(apply));
 	HFX_TRY(guard_plan(apply));

@@ -86,6 +86,12 @@ HFX_MUST_CHECK struct hfx_error *apply_check_stack(struct apply *apply);
  */
 HFX_MUST_CHECK struct hfx_error *apply_load_image(struct apply *apply);
 
+/**
+ * Have the image use the table of shadow variables that the process has, or its
+ * own if it has none.
+ */
+HFX_MUST_CHECK struct hfx_error *apply_link_shadow(struct apply *apply);
+
 /** How much of the image's file is kept for debuggers: `patch.symbols`. */
 void apply_measure_symbols(struct apply *apply);
 

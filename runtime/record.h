@@ -57,6 +57,8 @@ enum record_flags {
 	RECORD_HAS_CODE = 1 << 1,
 	/** And those behind `eh_frame_addr`. */
 	RECORD_HAS_SYMBOLS = 1 << 2,
+	/** And those behind `symbols`. */
+	RECORD_HAS_SHADOW = 1 << 3,
 };
 
 /**
@@ -74,7 +76,7 @@ struct record_symbols {
 };
 
 /** What a record that is written now has. */
-#define RECORD_LAYOUT (RECORD_HAS_CODE | RECORD_HAS_SYMBOLS)
+#define RECORD_LAYOUT (RECORD_HAS_CODE | RECORD_HAS_SYMBOLS | RECORD_HAS_SHADOW)
 
 struct record_header {
 	char magic[8];
@@ -124,6 +126,10 @@ struct record_header {
 	uint64_t eh_frame_addr;
 	/** From here on with #RECORD_HAS_SYMBOLS only. */
 	struct record_symbols symbols;
+	/** From here on with #RECORD_HAS_SHADOW only. Live address of the table
+	 * of shadow variables that the patch uses, or 0: that of the first
+	 * patch of the process with one, which stays mapped. */
+	uint64_t shadow_table_addr;
 };
 
 /** Bytes of a header without the members behind `flags`. */

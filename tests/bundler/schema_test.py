@@ -73,13 +73,14 @@ enum state { IDLE, V(BUSY, READY), V(DONE, BUSY) };
 static struct record records[4];
 static enum state state;
 static int limit = V(3, 5);
+V(, long hfx_shadow_table_1[16];) /* As hfx_patch.h calls it. */
 __attribute__((noinline, noclone)) int work(int n)
 {
 	struct record *record = &records[n & 3];
 	puts("work");
 	state = BUSY;
 	record->sum += n;
-	V(, record->extra++;)
+	V(, record->extra++; hfx_shadow_table_1[1]++;)
 	return record->sum > limit++ ? state : record->key;
 }
 int main(int argc, char **argv)

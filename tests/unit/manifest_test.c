@@ -124,6 +124,7 @@ static void check_module(const struct manifest_module *a,
 	assert_string_equal(a->objects[0].unit, b->objects[0].unit);
 	assert_int_equal(a->objects[0].new_addr, b->objects[0].new_addr);
 	assert_int_equal(a->objects[0].new_size, b->objects[0].new_size);
+	assert_int_equal(a->shadow_table_addr, b->shadow_table_addr);
 	assert_int_equal(a->num_warnings, b->num_warnings);
 	assert_string_equal(a->warnings[0], b->warnings[0]);
 	assert_int_equal(a->num_accepted_types, b->num_accepted_types);
@@ -347,6 +348,19 @@ static void a_need_of_a_safe_point_is_said_or_absent(void **state)
 	refused(SAFE_POINT("false"), "needs_safe_point: not true");
 	refused(SAFE_POINT("1"), "needs_safe_point: not true");
 	refused(SAFE_POINT("null"), "needs_safe_point: not true");
+}
+
+#define WITH_SHADOW_TABLE(value)                                               \
+	ROOT_WITH("{" MODULE_HEAD ",\"functions\":[],\"imports\":[],"          \
+	          "\"objects\":[],\"warnings\":[],\"shadow_table\":" value     \
+	          "}")
+
+static void a_shadow_table_has_an_address(void **state)
+{
+	(void)state;
+	accepted(WITH_SHADOW_TABLE("4096"));
+	refused(WITH_SHADOW_TABLE("0"), "shadow_table is 0");
+	refused(WITH_SHADOW_TABLE("\"4096\""), "shadow_table: not");
 }
 
 static void a_part_is_of_a_function_that_is_there(void **state)
@@ -645,6 +659,7 @@ int main(void)
 		cmocka_unit_test(what_is_accepted_is_checked),
 		cmocka_unit_test(a_need_of_a_safe_point_is_said_or_absent),
 		cmocka_unit_test(old_code_is_of_a_function_that_is_there),
+		cmocka_unit_test(a_shadow_table_has_an_address),
 		cmocka_unit_test(a_part_is_of_a_function_that_is_there),
 		cmocka_unit_test(a_manifest_without_modules_is_refused),
 		cmocka_unit_test(

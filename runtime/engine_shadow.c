@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shadow variables (hfx_patch.h): all patches of a process use one table. It is
+ * the one in the image of the first patch that has one. Its region stays mapped
+ * also when that patch is reverted, as those of all patches do whose code may
+ * have run; the records say where it is.
+ */
+#include <sys/mman.h>
+
+#include "engine_apply.h"
+
+/** Live address of the table that the process has, or 0. */
+static uint64_t table_in_use(const struct engine *engine)
+{
+	for (size_t i = 0; i < engine->patches.num_patches; i++)
+		if (engine->patches.patches[i].shadow_table_addr)
+			return engine->patches.patches[i].shadow_table_addr;
+	return 0;
+}
+
+static struct hfx_error *check_table(const struct apply *apply)
+{
+	const struct image_load_segment *segment = image_load_find(
+		&apply->image, apply->manifest->shadow_table_addr,
+		sizeof(uint64_t));
+
+	if (segment && (segment->protection & PROT_WRITE))
+		return NULL;
+	return hfx_error_create(HFX_ERROR_BAD_BUNDLE,
+	                        "the table of shadow variables is not in the "
+	                        "image's data");
+}
+
+struct hfx_error *apply_link_shadow(struct apply *apply)
+{
+	struct target *target = apply->engine.target;
+	uint64_t own_addr =
+		apply->patch.image_bias + apply->manifest->shadow_table_addr;
+	uint64_t used_addr = table_in_use(&apply->engine);
+
+	if (!apply->manifest->shadow_table_addr)
+		return NULL;
+	HFX_TRY(check_table(apply));
+	apply->patch.shadow_table_addr = used_addr ? used_addr : own_addr;
+	if (apply->patch.shadow_table_addr == own_addr)
+		return NULL;
+	/* The table's first member says which one to use in its place. */
+	return target->ops->write(target, own_addr, &used_addr,
+	                          sizeof(used_addr));
+}

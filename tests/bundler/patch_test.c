@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What hfx_patch.h gives to patches: shadow variables. A program (VERSION 0)
+ * and fixed versions of it; it obeys the commands that it is started with.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "sandbox.h"
+
+static const char program[] =
+	"#include <hfx.h>\n"
+	"#if VERSION\n"
+	"#include <hfx_patch.h>\n"
+	"#endif\n"
+	"#include <stdio.h>\n"
+	"#include <stdlib.h>\n"
+	"#include <string.h>\n"
+	"#include <sys/prctl.h>\n"
+	"#include <unistd.h>\n"
+	"#define NOINLINE __attribute__((noinline, noclone))\n"
+	"#define ID UINT64_C(77)\n"
+	"char thing[2];\n"
+	"int number;\n"
+	"#include \"fix.h\"\n"
+	/* A long body, so that it holds a jump. */
+	"NOINLINE static void serve(int i)\n"
+	"{ printf(\"v%d:%d \", VERSION, VERSION ? count(i) : -1); }\n"
+	"static void answer(struct hfx_error *e)\n"
+	"{ if (e) printf(\"[%s] \", hfx_error_message(e));\n"
+	"  hfx_error_destroy(e); }\n"
+	"static void apply(const char *version, unsigned flags)\n"
+	"{ struct hfx_apply_opts o = {.sz = sizeof(o), .flags = flags,\n"
+	"    .timeout_ms = 60000, .max_pause_us = 1000000};\n"
+	"  char path[64]; snprintf(path, 64, \"v%s.hfx\", version);\n"
+	"  answer(hfx_apply_bundle(path, &o, NULL)); }\n"
+	"static void revert(void)\n"
+	"{ struct hfx_revert_opts o = {.sz = sizeof(o),\n"
+	"    .timeout_ms = 60000, .max_pause_us = 1000000};\n"
+	"  struct hfx_patch_list *list; size_t n;\n"
+	"  answer(hfx_patch_list_create(&list));\n"
+	"  n = hfx_patch_list_count(list);\n"
+	"  answer(hfx_revert(&hfx_patch_list_get(list, n - 1)->id, &o));\n"
+	"  hfx_patch_list_destroy(list); }\n"
+	"static void outside(const char *format, const char *version)\n"
+	"{ char line[4096], all[4600];\n"
+	"  snprintf(line, sizeof(line), format, getpid(), version);\n"
+	"  snprintf(all, sizeof(all), \"%s 2>&1 >/dev/null\", line);\n"
+	"  fflush(stdout);\n"
+	"  FILE *pipe = popen(all, \"r\");\n"
+	"  while (fgets(line, sizeof(line), pipe)) {\n"
+	"    line[strcspn(line, \"\\n\")] = 0; printf(\"[%s] \", line); }\n"
+	"  pclose(pipe); }\n"
+	"int main(int argc, char **argv)\n"
+	"{ (void)argc; __asm__ volatile(\"\" : : \"r\"(thing), "
+	"\"r\"(&number));\n"
+	"  prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);\n"
+	"  while (*++argv) switch (**argv) {\n"
+	"    case 's': serve(atoi(*argv + 1)); break;\n"
+	"    case 'a': apply(*argv + 1, 0); break;\n"
+	"    case 'd': apply(*argv + 1, HFX_APPLY_DRY_RUN); break;\n"
+	"    case 'x': apply(*argv + 1, HFX_APPLY_REPLACE_ALL); break;\n"
+	"    case 'r': revert(); break;\n"
+	"    case 'A': outside(HFX \" apply --timeout 60000 %d v%s.hfx\",\n"
+	"                      *argv + 1); break;\n"
+	"    case 'X': outside(HFX \" apply --replaces all --timeout 60000\"\n"
+	"                      \" %d v%s.hfx\", *argv + 1); break;\n"
+	"    case 'R': outside(HFX \" revert --timeout 60000 %d v%s\",\n"
+	"                      *argv + 1); break;\n"
+	"    case 'n': printf(\"n=%d \", number); break; }\n"
+	"  puts(\"\"); return 0; }\n";
+
+/** Build v0, what runs, and two bundles for it, v1.hfx and v2.hfx. */
+static void build_versions(const char *flags, const char *fix)
+{
+	write_file("prog.c", program);
+	write_file("fix.h", fix);
+	for (int version = 0; version <= 2; version++)
+		expect_status(
+			0,
+			"mkdir v%d && gcc -g -O2 %s -I%s -I%s -DVERSION=%d "
+			"'-DHFX=\"%s\"' prog.c -o v%d/prog %s -Wl,-rpath,%s",
+			version, flags, HFX_INCLUDE_DIR, HFX_ERROR_INCLUDE_DIR,
+			version, HFX_PROGRAM, version, HFX_LIBRARY,
+			HFX_LIBRARY_DIR);
+	for (int version = 1; version <= 2; version++)
+		expect_status(0,
+		              HFX_BUNDLE_PROGRAM
+		              " diff v0/prog v%d/prog -o v%d.hfx",
+		              version, version);
+}
+
+/** Start v0 with @p commands. */
+static void expect_output(const char *commands, const char *wanted)
+{
+	SCOPED_RUN live = run("exec v0/prog %s", commands);
+
+	assert_string_equal(live.err, "");
+	assert_string_equal(live.out, wanted);
+	assert_int_equal(live.status, 0);
+}
+
+/* ---- Shadow variables ---------------------------------------------------- */
+
+static const char counting[] =
+	"#if VERSION\n"
+	"NOINLINE static int count(int i)\n"
+	"{ int *n = (int *)hfx_shadow_get_or_attach(&thing[i], ID,\n"
+	"                                           sizeof(int), NULL);\n"
+	"  return *n += VERSION == 1 ? 1 : 100; }\n"
+	"#else\n"
+	"#define count(i) 0\n"
+	"#endif\n";
+
+static void patches_share_what_they_attach(void **state)
+{
+	(void)state;
+	build_versions("", counting);
+	/* Over the first one, back to it, in its place, and again. */
+	expect_output("s0 a1 s0 s1 a2 s0 r s0 x2 s0 r s0 s1 a1 s0 s1",
+	              "v0:-1 v1:1 v1:1 v2:101 v1:102 v2:202 v0:-1 v0:-1 "
+	              "v1:203 v1:2 \n");
+}
+
+static void patches_from_outside_share_what_they_attach(void **state)
+{
+	(void)state;
+	build_versions("", counting);
+	expect_output("s0 A1 s0 A2 s0 R2 s0 X2 s0 R2 s0 A1 s0",
+	              "v0:-1 v1:1 v2:101 v1:102 v2:202 v0:-1 v1:203 \n");
+	expect_output("A1 s0 a2 s0 r s0", "v1:1 v2:101 v1:102 \n");
+}
+
+static void shadow_variables_at_every_optimization(void **state)
+{
+	static const char *const flags[] = {"-O0", "-flto", "-fno-plt",
+	                                    "-Wl,--gc-sections "
+	                                    "-ffunction-sections"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
+		expect_status(0, "rm -rf v0 v1 v2");
+		build_versions(flags[i], counting);
+		expect_output("s0 a1 s0 a2 s0 r s0 x2 s0",
+		              "v0:-1 v1:1 v2:101 v1:102 v2:202 \n");
+	}
+}
+
+/** A program that was built from the fixed source needs no hfx for them. */
+static void a_program_has_shadow_variables_of_its_own(void **state)
+{
+	(void)state;
+	build_versions("", counting);
+	SCOPED_RUN live = run("exec v1/prog s0 s0 s1");
+	assert_string_equal(live.out, "v1:1 v1:2 v1:1 \n");
+}
+
+/** OLD has the table already: nothing is told of another one. */
+static void a_patch_uses_the_table_of_the_program(void **state)
+{
+	(void)state;
+	build_versions("", counting);
+	expect_status(0, HFX_BUNDLE_PROGRAM " diff v1/prog v2/prog -o v2.hfx");
+	SCOPED_RUN live = run("exec v1/prog s0 a2 s0 r s0");
+	assert_string_equal(live.out, "v1:1 v2:101 v1:102 \n");
+}
+
+static void the_manifest_says_where_the_table_is(void **state)
+{
+	(void)state;
+	build_versions("", counting);
+	SCOPED_RUN shown = run(HFX_BUNDLE_PROGRAM " show v1.hfx --json");
+	assert_non_null(strstr(shown.out, "\"shadow_table\""));
+	expect_status(0,
+	              "printf 'int main(void) { return V; }' >plain.c; "
+	              "gcc -DV=1 -g plain.c -o v0/plain && "
+	              "gcc -DV=2 -g plain.c -o v1/plain && " HFX_BUNDLE_PROGRAM
+	              " diff v0/plain v1/plain -o plain.hfx");
+	SCOPED_RUN plain = run(HFX_BUNDLE_PROGRAM " show plain.hfx --json");
+	assert_null(strstr(plain.out, "\"shadow_table\""));
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		SANDBOX_TEST(patches_share_what_they_attach),
+		SANDBOX_TEST(patches_from_outside_share_what_they_attach),
+		SANDBOX_TEST(shadow_variables_at_every_optimization),
+		SANDBOX_TEST(a_program_has_shadow_variables_of_its_own),
+		SANDBOX_TEST(a_patch_uses_the_table_of_the_program),
+		SANDBOX_TEST(the_manifest_says_where_the_table_is),
+	};
+
+	sandbox_filter(argc, argv);
+	return cmocka_run_group_tests_name("patch", tests, NULL, NULL);
+}
