@@ -11,6 +11,7 @@ import json
 import resource
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -55,13 +56,14 @@ def merge(folder):
     """All files of one diff as one: a fix often changes several."""
     merged = {'functions': {}, 'refusals': {}, 'seconds': 0, 'memory': 0,
               'size': 0, 'compared': 0, 'skipped': 0, 'errors': [],
-              'warnings': {}, 'accepted': {}}
+              'warnings': {}, 'accepted': {}, 'generators': set()}
     for report, seconds, memory, message in reports(folder):
         merged['seconds'] += seconds
         merged['memory'] = max(merged['memory'], memory)
         if report is None:
             merged['errors'].append(message or 'no report')
             continue
+        merged['generators'].add(report['generator'])
         for function in report['functions']:
             merged['functions'][function['name']] = function
         for refusal in report['refusals']:
@@ -136,6 +138,7 @@ def refusal_text(merged):
 def fix_row(package, row):
     first = merge(row / 'diff')
     final = merge(row / 'accepted') if (row / 'accepted').is_dir() else first
+    date = time.gmtime((row / 'done').stat().st_mtime)
     new = row if (row / 'new.tests.result').exists() else package
     reference = lines(new / 'new.tests.result') or []
     if final['errors']:
@@ -153,6 +156,8 @@ def fix_row(package, row):
         'fix': ' + '.join(Path(name).stem for name in lines(row / 'fix')),
         'without': [name for name in lines(row / 'without') or [] if name],
         'outcome': outcome,
+        'date': time.strftime('%Y-%m-%d', date),
+        'generators': first['generators'],
         'functions': function_text(first),
         'count': sum(f['kind'] in ('changed', 'new')
                      for f in first['functions'].values()),
@@ -225,38 +230,85 @@ def print_table(header, records):
 
 INTRODUCTION = '''# Real fixes
 
-Fixes of Debian 12's source packages, most of them for security, each taken out of
-its package (OLD) and put back (NEW). Both are built from one path with gcc 12,
-`-O2 -g` and upstream's own configuration, and not as Debian builds them. This page
-is made by `scripts/realworld.sh --table`, a row by `scripts/realworld.sh PACKAGE
-PATCH`; how a package is built and tested, and which of its tests are left out for
-the sake of time, is in `scripts/realworld/PACKAGE.sh`.
+Fixes of Debian's source packages, most of them for security, each taken out of its
+package (OLD) and put back (NEW). Both are built from one path with Debian 12's gcc,
+`-O2 -g` and upstream's own configuration, and not as Debian builds them. Where a
+later patch of the package builds upon a fix, both are without it.
+
+`scripts/realworld.sh PACKAGE PATCH...` makes rows, and `scripts/realworld.sh --table
+WORK...` this page of the results in the folders WORK. Debian 12 with its package
+sources is needed. How a package is built and tested, from which release it is, and
+which of its tests are left out for the sake of time, is in
+`scripts/realworld/PACKAGE.sh`; where there is no such file, it is guessed from what
+the source has (`scripts/realworld/guess.sh`).
+
+The packages and patches were chosen by hand, and recipes were written for those that
+do not build by themselves. hfx was developed with many of them at hand, so they say
+less of programs that it has not met. A row shows hfx as it was on the day when the
+row was made; versions of a day are not told apart.
 
 | column | meaning |
 |---|---|
-| result | `bundle`; `refused`; `refused, then accepted`: a bundle was made with the `--accept-type` and `--accept-data` that the refusals name. Whether accepting is right, a user has to judge; here the bundle is applied before the program runs, so that no old object is about |
-| functions | changed and new ones |
+| result | what `hfx-bundle diff OLD NEW` said. `bundle`: it made one. `refused`: it did not. `refused, then accepted`: it did with the `--accept-type` and `--accept-data` that its refusals name. Whether accepting is right, a user has to judge; here the bundle is applied before the program runs, so that no old object is about. `nothing to patch`: both have the same code and data, since the fix is of what is not compiled here, or the compiler makes the same of it. `FAILED`: it gave no report |
+| functions | changed and new ones, also those of test programs that are compared |
+| bundle, bytes; diff, s | size of the bundles and wall time of the diffs, of all files that differ together. Others used the machine at the same time, so a time is an upper bound at best |
 | tests | the package's own tests that pass with NEW |
-| OLD | what gives other results with OLD as it is: most fixes come without a test |
-| OLD and bundle | the same for OLD with the bundle applied at start-up. That it is in force is checked in the tests' processes |
+| OLD | how many of these give another result with OLD as it is: most fixes come without a test. A fix of functions and types that its tests use, too, may break many |
+| OLD and bundle | the same for OLD with the bundle applied at start-up, `-` where there is none. What differed is tried a second time, and counts when it differs again. That the bundle is in force is checked in the tests' processes |
 
 Tests that start nothing but the program see whether new code is right, not what a
 patch does to calls that are under way; `tests/live` and `tests/bundler` are for that.
 '''
 
 
+def count_of(count, text):
+    return f'{count or "none"} {text}'
+
+
+def print_text(text):
+    print(textwrap.fill(text, 88, break_long_words=False,
+                        break_on_hyphens=False) + '\n')
+
+
 def summary(fixes, selves):
     outcomes = [r['outcome'] for r in fixes]
-    bad = sum(r['patched'] not in ('the same', '-') for r in fixes)
-    print(f'{len(fixes)} fixes of {len({r["package"] for r in fixes})} '
-          f'packages: {outcomes.count("bundle")} became bundles at once, '
-          f'{outcomes.count("refused, then accepted")} after a type or '
-          f'variable was accepted by name, {outcomes.count("refused")} are '
-          f'refused. With {bad or "none"} of the bundles the tests gave other '
-          'results than with NEW. Of '
-          f'{sum(r["selected"] + r["skipped"] for r in selves)} functions '
-          f'that were replaced by copies of themselves, '
-          f'{sum(r["skipped"] for r in selves)} were left out.\n')
+    tested = [r for r in fixes if r['patched'] != '-']
+    bad = sum(r['patched'] != 'the same' for r in tested)
+    seen = sum(r['old'] not in ('the same', '-') for r in tested)
+    failed = sum(outcome.startswith('FAILED') for outcome in outcomes)
+    dates = sorted({r['date'] for r in fixes})
+    print(f'## Totals\n\n{len(fixes)} fixes of '
+          f'{len({r["package"] for r in fixes})} packages, made by '
+          f'{", ".join(sorted(set().union(*(r["generators"] for r in fixes))))}'
+          f' ({" to ".join(sorted({dates[0], dates[-1]}))}):\n')
+    print(f'- {outcomes.count("bundle")} became bundles at once;')
+    print(f'- {outcomes.count("refused, then accepted")} after types or '
+          'variables were accepted by name;')
+    print('- ' + count_of(outcomes.count("refused"), 'refused;'))
+    print('- ' + count_of(outcomes.count("nothing to patch"),
+                          'with nothing to patch;'))
+    print('- ' + count_of(failed, 'failed.\n'))
+    print_text(f'Of the {len(tested)} that could be applied, '
+               f'{bad or "none"} gave other results in the tests than NEW. '
+               f'With OLD as it is, {seen} of the {len(fixes)} fixes give '
+               'other results. Of '
+               f'{sum(r["selected"] + r["skipped"] for r in selves)} functions '
+               'that were to be replaced by copies of themselves, '
+               f'{sum(r["skipped"] for r in selves)} were left out.')
+    print('## Fixes\n')
+
+
+def print_refused(fixes):
+    print('## Refused, accepted, nothing to patch\n')
+    for r in fixes:
+        if r['outcome'] != 'bundle':
+            print(f'- **{r["package"]} {r["fix"]}**: {r["outcome"]}'
+                  f'{": " + r["refused"] if r["refused"] else ""}.')
+            if r['accepted']:
+                print(f'  Accepted: {r["accepted"]}.')
+            if r['refused_still']:
+                print(f'  Refused still: {r["refused_still"]}.')
+    print()
 
 
 def reasons(packages):
@@ -266,7 +318,7 @@ def reasons(packages):
         for report, _, _, _ in reports(package / 'self' / 'diff'):
             for entry in (report or {}).get('skipped', []):
                 found.setdefault(entry['reason'], []).append(
-                    f'{package.name}: `{entry["name"]}`')
+                    f'{package.name}: `{short(entry["name"])}`')
     return found
 
 
@@ -281,7 +333,7 @@ def print_self(packages, selves):
           r['patched']) for r in selves))
     print('Left out:\n')
     for reason, names in sorted(reasons(packages).items()):
-        text = ', '.join(short(name) for name in names[:NAMES])
+        text = ', '.join(names[:NAMES])
         if len(names) > NAMES:
             text += f' and {len(names) - NAMES} more'
         print(f'- {reason}: {text}')
@@ -289,18 +341,13 @@ def print_self(packages, selves):
 
 
 def print_reports(fixes):
-    print('## What was reported\n')
+    print('## Functions that were reported\n')
     for r in fixes:
         print(f'**{r["package"]} {r["fix"]}**: {r["functions"]}.')
-        if r['refused']:
-            print(f'Refused: {r["refused"]}.')
-        if r['accepted']:
-            print(f'Accepted: {r["accepted"]}.')
-        if r['refused_still']:
-            print(f'Refused still: {r["refused_still"]}.')
         if r['without']:
-            print(f'Both without {len(r["without"])} patches that build '
-                  'upon this one.')
+            count = len(r['without'])
+            print('Both builds are without '
+                  f'{count} later patch{"es" if count > 1 else ""}.')
         print()
 
 
@@ -319,6 +366,7 @@ def table(*works):
         ((r['package'], r['fix'], r['outcome'], r['count'], r['size'] or '-',
           f'{r["seconds"]:.2f}', r['tests'], r['old'], r['patched'])
          for r in fixes))
+    print_refused(fixes)
     print_self(packages, selves)
     print_reports(fixes)
     return 0
