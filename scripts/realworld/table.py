@@ -233,7 +233,8 @@ INTRODUCTION = '''# Real fixes
 Fixes of Debian's source packages, most of them for security, each taken out of its
 package (OLD) and put back (NEW). Both are built from one path with Debian 12's gcc,
 `-O2 -g` and upstream's own configuration, and not as Debian builds them. Where a
-later patch of the package builds upon a fix, both are without it.
+later patch of the package builds upon a fix, both are without it. A fix that was
+tried and without which the package does not build has no row.
 
 `scripts/realworld.sh PACKAGE PATCH...` makes rows, and `scripts/realworld.sh --table
 WORK...` this page of the results in the folders WORK. Debian 12 with its package
@@ -253,7 +254,7 @@ row was made; versions of a day are not told apart.
 | functions | changed and new ones, also those of test programs that are compared |
 | bundle, bytes; diff, s | size of the bundles and wall time of the diffs, of all files that differ together. Others used the machine at the same time, so a time is an upper bound at best |
 | tests | the package's own tests that pass with NEW |
-| OLD | how many of these give another result with OLD as it is: most fixes come without a test. A fix of functions and types that its tests use, too, may break many |
+| OLD | how many of these give another result with OLD as it is: most fixes come without a test. These run once, so a test that fails now and then counts, too |
 | OLD and bundle | the same for OLD with the bundle applied at start-up, `-` where there is none. What differed is tried a second time, and counts when it differs again. That the bundle is in force is checked in the tests' processes |
 
 Tests that start nothing but the program see whether new code is right, not what a
