@@ -35,4 +35,11 @@ HFX_MUST_CHECK struct hfx_error *
 comparison_of_data(struct comparison *comparison, uint64_t old_addr,
                    uint64_t new_addr, uint64_t size, bool *same_ret);
 
+/** Whether two relocated pointers mean the same. */
+HFX_MUST_CHECK struct hfx_error *
+comparison_of_pointers(struct comparison *comparison,
+                       const struct dynamic_relocation *old_pointer,
+                       const struct dynamic_relocation *new_pointer,
+                       bool *same_ret);
+
 #endif /* HFX_BUNDLER_COMPARE_H */

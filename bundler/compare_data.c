@@ -336,7 +336,9 @@ static bool same_place(struct comparison *c, uint64_t old_addr,
 	case PLACE_OBJECT:
 		return same_object(c, &o, &n);
 	case PLACE_LABEL:
-		return !strcmp(o.symbol->name, n.symbol->name);
+		/* There may be several, in any order. */
+		return program_has_label(c->new_program, n.addr, "",
+		                         o.symbol->name);
 	case PLACE_ANONYMOUS:
 		return same_anonymous(c, old_addr, new_addr, access_size);
 	case PLACE_NONE:
@@ -504,5 +506,16 @@ struct hfx_error *comparison_of_data(struct comparison *comparison,
 {
 	comparison->old_function = comparison->new_function = NULL;
 	*same_ret = same_named(comparison, old_addr, new_addr, size);
+	return HFX_TAKE(comparison->error);
+}
+
+struct hfx_error *
+comparison_of_pointers(struct comparison *comparison,
+                       const struct dynamic_relocation *old_pointer,
+                       const struct dynamic_relocation *new_pointer,
+                       bool *same_ret)
+{
+	comparison->old_function = comparison->new_function = NULL;
+	*same_ret = same_relocation(comparison, old_pointer, new_pointer);
 	return HFX_TAKE(comparison->error);
 }

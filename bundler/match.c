@@ -39,8 +39,10 @@ enum pass {
 	PASS_BASE_NAME,
 	/** Numbered variables of one size, for want of anything better. */
 	PASS_NUMBER,
-	NUM_PASSES,
 };
+
+/* Of match_by_use(). */
+#define MAX_ROUNDS 8
 
 size_t match_base_length(const char *name)
 {
@@ -363,11 +365,24 @@ bool match_is_ambiguous(const struct program *old_program,
 	return false;
 }
 
+/* What one round has found may use what the next one finds. */
+static struct hfx_error *run_uses(struct program *old_program,
+                                  struct program *new_program)
+{
+	bool found = true;
+
+	for (size_t round = 0; found && round < MAX_ROUNDS; round++)
+		HFX_TRY(match_by_use(old_program, new_program, &found));
+	return NULL;
+}
+
 struct hfx_error *match_programs(struct program *old_program,
                                  struct program *new_program)
 {
-	for (enum pass pass = 0; pass < NUM_PASSES; pass++)
+	for (enum pass pass = 0; pass < PASS_NUMBER; pass++)
 		HFX_TRY(run_pass(old_program, new_program, pass));
+	HFX_TRY(run_uses(old_program, new_program));
+	HFX_TRY(run_pass(old_program, new_program, PASS_NUMBER));
 	match_functions(old_program, new_program);
 	match_functions(new_program, old_program);
 	return NULL;

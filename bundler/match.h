@@ -13,12 +13,22 @@
 #ifndef HFX_BUNDLER_MATCH_H
 #define HFX_BUNDLER_MATCH_H
 
+#include <stdbool.h>
+
 #include "error.h"
 #include "model.h"
 
 /** Set `peer` of symbols and functions, and `is_shared`, in both programs. */
 HFX_MUST_CHECK struct hfx_error *match_programs(struct program *old_program,
                                                 struct program *new_program);
+
+/**
+ * Match local symbols that are still alone by what uses them (match_use.c).
+ * @p found_ret says whether there were any: these may tell of others.
+ */
+HFX_MUST_CHECK struct hfx_error *match_by_use(struct program *old_program,
+                                              struct program *new_program,
+                                              bool *found_ret);
 
 /**
  * Length of @p name without what the compiler appended: `foo` of

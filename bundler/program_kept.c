@@ -34,7 +34,7 @@ static bool is_absolute(uint32_t type)
 static bool is_pointer_table(const struct section *section)
 {
 	return section->kind == SECTION_CONST ||
-	       section->kind == SECTION_DATA ||
+	       section->kind == SECTION_DATA || section->kind == SECTION_TLS ||
 	       !strcmp(section->name, ".init_array") ||
 	       !strcmp(section->name, ".preinit_array");
 }
@@ -67,19 +67,36 @@ static struct hfx_error *add_pointer(struct program *program, size_t num_sorted,
 	               : hfx_error_no_memory();
 }
 
+/* As program_section_at(), but also initial values of thread-local variables.
+ */
+static const struct section *section_at(const struct program *program,
+                                        uint64_t addr)
+{
+	for (size_t i = 0; i < program->num_sections; i++) {
+		const struct section *section = &program->sections[i];
+
+		if (section->kind == SECTION_TLS && section->data &&
+		    addr - section->addr < section->size)
+			return section;
+	}
+	return program_section_at(program, addr);
+}
+
 /*
  * What the place holds is what the program uses: the linker may have put the
  * address of a PLT stub there, or of what a GOT slot would have held.
  */
-static bool read_target(const struct program *program,
+static bool read_target(const struct section *section,
                         struct kept_relocation *kept)
 {
 	uint64_t size = kept->type == R_X86_64_64 ? 8 : 4;
-	const uint8_t *bytes = program_bytes(program, kept->addr, size);
+	uint64_t off = kept->addr - section->addr;
+	const uint8_t *bytes;
 	int32_t narrow;
 
-	if (!bytes)
+	if (!section->data || size > section->size - off)
 		return false;
+	bytes = section->data + off;
 	memcpy(&kept->target, bytes, size);
 	if (kept->type == R_X86_64_32S) {
 		memcpy(&narrow, bytes, sizeof(narrow));
@@ -91,7 +108,7 @@ static bool read_target(const struct program *program,
 static struct hfx_error *add_kept(struct program *program, size_t num_sorted,
                                   struct kept_relocation kept)
 {
-	const struct section *section = program_section_at(program, kept.addr);
+	const struct section *section = section_at(program, kept.addr);
 	bool is_code = section && section->kind == SECTION_CODE;
 
 	if (is_code && is_got_load(kept.type)) {
@@ -100,7 +117,7 @@ static struct hfx_error *add_kept(struct program *program, size_t num_sorted,
 	}
 	if (!section || !is_absolute(kept.type) ||
 	    (!is_code && !is_pointer_table(section)) ||
-	    !read_target(program, &kept))
+	    !read_target(section, &kept))
 		return NULL;
 	/* A weak symbol that nobody defines: a plain zero. */
 	if (!kept.target)
@@ -109,6 +126,19 @@ static struct hfx_error *add_kept(struct program *program, size_t num_sorted,
 		return add_pointer(program, num_sorted, &kept);
 	return HFX_ARRAY_PUSH(program, kept, kept) ? NULL
 	                                           : hfx_error_no_memory();
+}
+
+/* Whether the linker has made a load from a GOT slot one of the address. */
+static bool is_relaxed(const struct program *program, uint64_t addr,
+                       uint64_t target)
+{
+	const uint8_t *bytes = program_bytes(program, addr, 4);
+	int32_t distance;
+
+	if (!bytes)
+		return false;
+	memcpy(&distance, bytes, sizeof(distance));
+	return addr + sizeof(distance) + (uint64_t)(int64_t)distance == target;
 }
 
 /* A distance to an object with a name: the reference counts from there. */
@@ -125,7 +155,8 @@ static struct hfx_error *add_anchor(struct program *program, uint64_t addr,
 	if (!section || section->kind != SECTION_CODE ||
 	    (type != R_X86_64_PC32 && !is_got_load(type)) ||
 	    GELF_ST_TYPE(sym->st_info) != STT_OBJECT ||
-	    sym->st_shndx == SHN_UNDEF)
+	    sym->st_shndx == SHN_UNDEF ||
+	    (is_got_load(type) && !is_relaxed(program, addr, sym->st_value)))
 		return NULL;
 	return HFX_ARRAY_PUSH(program, kept, kept) ? NULL
 	                                           : hfx_error_no_memory();

@@ -55,17 +55,65 @@ static uint64_t image_addr(const struct program *program)
 	return addr;
 }
 
-/* Byte of a variable's initial value; .tbss is zeros. */
-static uint8_t byte_at(const struct program *program, uint64_t addr)
+/* Where .tdata holds the address; .tbss overlaps with what follows. */
+static const struct section *data_at(const struct program *program,
+                                     uint64_t addr)
 {
 	for (size_t i = 0; i < program->num_sections; i++) {
 		const struct section *section = &program->sections[i];
 
 		if (section->kind == SECTION_TLS && section->data &&
 		    addr - section->addr < section->size)
-			return section->data[addr - section->addr];
+			return section;
 	}
-	return 0;
+	return NULL;
+}
+
+/* Byte of a variable's initial value; .tbss is zeros. */
+static uint8_t byte_at(const struct program *program, uint64_t addr)
+{
+	const struct section *section = data_at(program, addr);
+
+	return section ? section->data[addr - section->addr] : 0;
+}
+
+static const struct dynamic_relocation *
+pointer_at(const struct program *program, uint64_t addr)
+{
+	return data_at(program, addr) ? program_relocation_at(program, addr)
+	                              : NULL;
+}
+
+/* Offset at which the initial values of two variables differ, or the size. */
+static struct hfx_error *find_difference(const struct check *check,
+                                         uint64_t old_addr, uint64_t new_addr,
+                                         uint64_t size, uint64_t *off_ret)
+{
+	const struct program *old = check->old_program;
+	const struct program *new = check->new_program;
+	uint64_t off = 0;
+	bool same = true;
+
+	while (off < size) {
+		const struct dynamic_relocation *a =
+			pointer_at(old, old_addr + off);
+		const struct dynamic_relocation *b =
+			pointer_at(new, new_addr + off);
+
+		if (a && b)
+			HFX_TRY(comparison_of_pointers(
+				check->selection->closure.comparison, a, b,
+				&same));
+		else
+			same = !a && !b &&
+			       byte_at(old, old_addr + off) ==
+			               byte_at(new, new_addr + off);
+		if (!same)
+			break;
+		off += a ? sizeof(uint64_t) : 1;
+	}
+	*off_ret = same ? size : off;
+	return NULL;
 }
 
 static struct hfx_error *check_value(const struct check *check,
@@ -75,12 +123,10 @@ static struct hfx_error *check_value(const struct check *check,
 	uint64_t old_addr = image_addr(check->old_program) + old_symbol->addr;
 	uint64_t new_addr = image_addr(check->new_program) + new_symbol->addr;
 	HFX_CLEANUP(hfx_free) char *facts = NULL;
-	uint64_t off = 0;
+	uint64_t off;
 
-	while (off < new_symbol->size &&
-	       byte_at(check->old_program, old_addr + off) ==
-	               byte_at(check->new_program, new_addr + off))
-		off++;
+	HFX_TRY(find_difference(check, old_addr, new_addr, new_symbol->size,
+	                        &off));
 	if (off == new_symbol->size)
 		return NULL;
 	if (asprintf(&facts,

@@ -154,6 +154,26 @@ static void exceptions_of_programs_for_a_fixed_address(void **state)
 	                      text);
 }
 
+/* Kept relocations name the variable, and the code has its slot. */
+static void kept_relocations_of_loads_from_slots(void **state)
+{
+	static const char text[] =
+		"#include <stdio.h>\n"
+		"#ifdef NEW\nint more[100] = {1};\n#endif\n"
+		"int seen[4] = {1, 2, 3, 4};\n"
+		"__attribute__((noinline)) static void work(int n)\n"
+		"{ seen[n & 3] += n; printf(\"%d\\n\", seen[n & 3] * V(1, "
+		"2));\n"
+		"#ifdef NEW\n  more[n]++;\n#endif\n"
+		"}\n"
+		"int main(void)\n"
+		"{ for (int i = 1; i < 4; i++) work(i); return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2 -fPIC -Wl,--emit-relocs -Wl,--no-relax",
+	                      text);
+}
+
 static void fixed_address_without_relocations_is_refused(void **state)
 {
 	(void)state;
@@ -170,6 +190,9 @@ static void static_programs(void **state)
 	static const char *const flags[] = {
 		"-O2 -static-pie -fPIE",
 		"-O2 -static -fno-pie -no-pie -Wl,--emit-relocs",
+		"-O2 -static -fno-pie -no-pie -Wl,--emit-relocs -fuse-ld=gold",
+		"-O2 -static-pie -fPIE -fuse-ld=lld",
+		"-O2 -static-pie -fPIE -fuse-ld=mold",
 	};
 	static const char text[] =
 		"#include <stdio.h>\n"
@@ -182,12 +205,16 @@ static void static_programs(void **state)
 		"{ while (getchar() != EOF) work(\"old new\"); return 0; }\n";
 
 	(void)state;
+	need_program("ld.gold");
+	need_program("ld.lld");
+	need_program("mold");
 	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
 		print_message("%s\n", flags[i]);
 		build_pair(flags[i], text);
 		expect_diff(0, "");
 		SCOPED_RUN result = run(
-			"mkfifo in%zu; old/prog < in%zu > out & pid=$!; "
+			"rm -f out; mkfifo in%zu; old/prog < in%zu > out & "
+			"pid=$!; "
 			"exec 3> in%zu; printf x >&3; "
 			"while [ ! -s out ]; do sleep 0.01; done; " HFX_PROGRAM
 			" apply -q $pid fix.hfx; printf x >&3; "
@@ -209,6 +236,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(packed_relocations),
 		SANDBOX_TEST(programs_for_a_fixed_address),
 		SANDBOX_TEST(exceptions_of_programs_for_a_fixed_address),
+		SANDBOX_TEST(kept_relocations_of_loads_from_slots),
 		SANDBOX_TEST(static_programs),
 		SANDBOX_TEST(fixed_address_without_relocations_is_refused),
 	};
