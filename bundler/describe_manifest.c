@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "describe.h"
+#include "hooks.h"
 #include "image.h"
 #include "place.h"
 
@@ -310,6 +311,7 @@ static struct hfx_error *describe_module(const struct selection *selection,
 	module->new_build_id = selection->new_program->build_id;
 	module->needs_safe_point = needs_safe_point(selection);
 	HFX_TRY(describe_functions(selection, report, module));
+	HFX_TRY(hooks_describe(selection->new_program, module));
 	HFX_TRY(describe_places(selection, module));
 	HFX_TRY(describe_imports(selection, module));
 	HFX_TRY(describe_objects(selection, module));

@@ -114,6 +114,17 @@ static void show_accepted(FILE *out, const char *what, char *const *names,
 		fprintf(out, "    %s\n", names[i]);
 }
 
+static void show_hooks(FILE *out, const struct manifest_module *module)
+{
+	if (!module->hook_starter_addr)
+		return;
+	fprintf(out, "  %-13s", "hooks");
+	for (size_t i = 0; i < MANIFEST_NUM_HOOKS; i++)
+		if (module->hook_addrs[i])
+			fprintf(out, " %s", manifest_hook_names[i]);
+	fprintf(out, "\n");
+}
+
 static void show_module(FILE *out, const struct manifest_module *module)
 {
 	fprintf(out, "module %s\n", module->name);
@@ -124,6 +135,7 @@ static void show_module(FILE *out, const struct manifest_module *module)
 	if (module->needs_safe_point)
 		fprintf(out, "  %-13s %s\n", "apply",
 		        "at a safe point only, without --allow-active");
+	show_hooks(out, module);
 	show_heading(out, "functions", module->num_functions);
 	for (size_t i = 0; i < module->num_functions; i++)
 		show_function(out, &module->functions[i]);

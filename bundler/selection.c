@@ -12,6 +12,7 @@
 #include "call_check.h"
 #include "cleanup.h"
 #include "debug_info.h"
+#include "hooks.h"
 #include "place.h"
 #include "register_check.h"
 
@@ -155,6 +156,7 @@ static struct hfx_error *select_families(struct selection *selection)
 			wanted[whole] && !selection->exclusions[whole];
 	}
 	free(wanted);
+	hooks_select(program);
 	return NULL;
 }
 

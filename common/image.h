@@ -24,6 +24,21 @@
  */
 #define IMAGE_SHADOW_TABLE "hfx_shadow_table_1"
 
+/**
+ * Function of NEW that starts a thread for a hook. Its argument is the address
+ * of a struct image_hook_job; it returns 0 or an errno.
+ */
+#define IMAGE_HOOK_STARTER "hfx_hook_start_1"
+
+/** struct hfx_hook_job_1 of hfx_patch.h. */
+struct image_hook_job {
+	/** Live address of the hook. */
+	uint64_t hook_addr;
+	/** What it returned, once `is_done` is set. */
+	uint64_t result;
+	uint64_t is_done;
+};
+
 /** Largest distance that a 5-byte jump or a RIP-relative operand spans. */
 #define IMAGE_REACH (UINT64_C(1) << 31)
 

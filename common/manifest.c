@@ -6,6 +6,20 @@
 
 #define NAME_MAX_LENGTH 128
 
+const char *const manifest_hook_symbols[MANIFEST_NUM_HOOKS] = {
+	[MANIFEST_PRE_APPLY] = "hfx_pre_apply",
+	[MANIFEST_POST_APPLY] = "hfx_post_apply",
+	[MANIFEST_PRE_REVERT] = "hfx_pre_revert",
+	[MANIFEST_POST_REVERT] = "hfx_post_revert",
+};
+
+const char *const manifest_hook_names[MANIFEST_NUM_HOOKS] = {
+	[MANIFEST_PRE_APPLY] = "pre_apply",
+	[MANIFEST_POST_APPLY] = "post_apply",
+	[MANIFEST_PRE_REVERT] = "pre_revert",
+	[MANIFEST_POST_REVERT] = "post_revert",
+};
+
 bool manifest_name_is_valid(const char *name)
 {
 	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -57,6 +57,19 @@ enum manifest_function_kind {
 	MANIFEST_FUNCTION_PART,
 };
 
+/** Functions of a patch that the runtime calls (hfx_patch.h). */
+enum manifest_hook {
+	MANIFEST_PRE_APPLY,
+	MANIFEST_POST_APPLY,
+	MANIFEST_PRE_REVERT,
+	MANIFEST_POST_REVERT,
+	MANIFEST_NUM_HOOKS,
+};
+
+/** Their names in the symbol table of NEW, and in the manifest. */
+extern const char *const manifest_hook_symbols[MANIFEST_NUM_HOOKS];
+extern const char *const manifest_hook_names[MANIFEST_NUM_HOOKS];
+
 /** `new_entry` of a function whose new code cannot hold a jump itself. */
 #define MANIFEST_NO_ENTRY UINT32_MAX
 
@@ -152,6 +165,10 @@ struct manifest_module {
 	size_t num_objects;
 	/** Address of the table of shadow variables (hfx_patch.h), or 0. */
 	uint64_t shadow_table_addr;
+	/** Addresses of the hooks, each 0 if there is none, and with any of
+	 * them that of the function that starts a thread for one. */
+	uint64_t hook_addrs[MANIFEST_NUM_HOOKS];
+	uint64_t hook_starter_addr;
 	/** What the user was warned of when the bundle was made. */
 	char **warnings;
 	size_t num_warnings;

@@ -243,6 +243,19 @@ static json_t *image_json(struct writer *writer,
 	return object;
 }
 
+static json_t *hooks_json(struct writer *writer,
+                          const struct manifest_module *module)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < MANIFEST_NUM_HOOKS; i++)
+		if (module->hook_addrs[i])
+			put_integer(writer, object, manifest_hook_names[i],
+			            module->hook_addrs[i]);
+	put_integer(writer, object, "starter", module->hook_starter_addr);
+	return object;
+}
+
 static json_t *module_json(struct writer *writer,
                            const struct manifest_module *module)
 {
@@ -262,6 +275,8 @@ static json_t *module_json(struct writer *writer,
 		put(writer, object, "needs_safe_point", json_true());
 	put(writer, object, "imports", imports_json(writer, module));
 	put(writer, object, "objects", objects_json(writer, module));
+	if (module->hook_starter_addr)
+		put(writer, object, "hooks", hooks_json(writer, module));
 	if (module->shadow_table_addr)
 		put_integer(writer, object, "shadow_table",
 		            module->shadow_table_addr);

@@ -438,6 +438,37 @@ static struct hfx_error *get_shadow_table(const struct json_node *object,
 	return NULL;
 }
 
+static struct hfx_error *get_hook(const struct json_node *hooks,
+                                  const char *name, uint64_t *addr_ret)
+{
+	HFX_TRY(node_get_integer(hooks, name, INT64_MAX, addr_ret));
+	if (!*addr_ret)
+		return node_refuse(hooks, "%s is 0", name);
+	return NULL;
+}
+
+/* Present when there is one. */
+static struct hfx_error *get_hooks(const struct json_node *object,
+                                   struct manifest_module *module)
+{
+	static const char *const members[] = {"pre_apply",  "post_apply",
+	                                      "pre_revert", "post_revert",
+	                                      "starter",    NULL};
+	struct json_node hooks;
+
+	if (!json_object_get(object->value, "hooks"))
+		return NULL;
+	HFX_TRY(node_get_object(object, "hooks", members, &hooks));
+	HFX_TRY(get_hook(&hooks, "starter", &module->hook_starter_addr));
+	for (size_t i = 0; i < MANIFEST_NUM_HOOKS; i++)
+		if (json_object_get(hooks.value, manifest_hook_names[i]))
+			HFX_TRY(get_hook(&hooks, manifest_hook_names[i],
+			                 &module->hook_addrs[i]));
+	if (json_object_size(hooks.value) < 2)
+		return node_refuse(&hooks, "has no hook");
+	return NULL;
+}
+
 static struct hfx_error *parse_module(const struct json_node *node,
                                       struct manifest_module *module)
 {
@@ -445,7 +476,7 @@ static struct hfx_error *parse_module(const struct json_node *node,
 		"name",      "old_build_id", "new_build_id",     "image",
 		"functions", "imports",      "objects",          "warnings",
 		"accepted",  "old_code",     "needs_safe_point", "shadow_table",
-		NULL,
+		"hooks",     NULL,
 	};
 
 	HFX_TRY(node_check_object(node, members));
@@ -461,6 +492,7 @@ static struct hfx_error *parse_module(const struct json_node *node,
 	HFX_TRY(get_objects(node, module));
 	HFX_TRY(get_accepted(node, module));
 	HFX_TRY(get_shadow_table(node, module));
+	HFX_TRY(get_hooks(node, module));
 	return get_warnings(node, module);
 }
 

@@ -76,6 +76,7 @@ struct engine_patch {
 	uint64_t eh_frame_addr;
 	/** Live address of the table of shadow variables that it uses, or 0. */
 	uint64_t shadow_table_addr;
+	struct record_hooks hooks;
 	struct record_site *sites;
 	size_t num_sites;
 };

@@ -419,13 +419,13 @@ static struct hfx_error *restore_record(struct apply *apply)
 	                           apply->saved_record.data,
 	                           apply->saved_record.size));
 	return apply_write_word(apply, offsetof(struct record_header, flags),
-	                        apply->previous->flags | (apply->patch.flags &
-	                                                  RECORD_UNWINDABLE));
+	                        apply->previous->flags |
+	                                (apply->patch.flags & RECORD_STAYS));
 }
 
 /**
- * Leave the process as it was; but what the unwinder knows of stays mapped, for
- * a later apply to use again.
+ * Leave the process as it was; but what the unwinder knows of, or has run,
+ * stays mapped, for a later apply to use again.
  */
 static void undo(struct apply *apply)
 {
@@ -433,7 +433,7 @@ static void undo(struct apply *apply)
 
 	if (!apply->owns_region)
 		err = restore_record(apply);
-	else if (apply->patch.flags & RECORD_UNWINDABLE)
+	else if (apply->patch.flags & RECORD_STAYS)
 		err = apply_write_word(apply,
 		                       offsetof(struct record_header, state),
 		                       RECORD_REVERTED);
@@ -472,6 +472,7 @@ static struct hfx_error *prepare(struct apply *apply)
 	HFX_TRY(apply_check_stack(apply));
 	HFX_TRY(apply_load_image(apply));
 	HFX_TRY(apply_link_shadow(apply));
+	HFX_TRY(apply_find_hooks(apply));
 	HFX_TRY(make_sites(apply));
 	HFX_TRY(make_plan(apply));
 	HFX_TRY(guard_plan(apply));
@@ -498,6 +499,23 @@ static struct hfx_error *try_stop(struct apply *apply,
 	return err;
 }
 
+/** What pre-apply has begun post-revert ends, also if nothing was applied. */
+static struct hfx_error *commit_with_hooks(struct apply *apply,
+                                           struct commit_result *result)
+{
+	struct target *target = apply->engine.target;
+	struct hfx_error *err;
+
+	HFX_TRY(apply_announce_hooks(apply));
+	HFX_TRY(engine_hook_ask(target, &apply->patch));
+	err = engine_plan_commit(&apply->plan, target, apply->options, result);
+	if (!err)
+		engine_hook_tell(target, &apply->patch, MANIFEST_POST_APPLY);
+	else if (hfx_error_code(err) != HFX_ERROR_POISONED)
+		engine_hook_tell(target, &apply->patch, MANIFEST_POST_REVERT);
+	return err;
+}
+
 static struct hfx_error *run(struct apply *apply, struct commit_result *result)
 {
 	bool is_dry_run = apply->options && apply->options->dry_run;
@@ -510,8 +528,7 @@ static struct hfx_error *run(struct apply *apply, struct commit_result *result)
 	if (!err && !is_dry_run)
 		err = apply_register_unwind(apply);
 	if (!err && !is_dry_run)
-		err = engine_plan_commit(&apply->plan, apply->engine.target,
-		                         apply->options, result);
+		err = commit_with_hooks(apply, result);
 	if (hfx_error_code(err) == HFX_ERROR_POISONED)
 		return err;
 	if (err || is_dry_run) {

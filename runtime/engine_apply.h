@@ -92,6 +92,16 @@ HFX_MUST_CHECK struct hfx_error *apply_load_image(struct apply *apply);
  */
 HFX_MUST_CHECK struct hfx_error *apply_link_shadow(struct apply *apply);
 
+/**
+ * Note where the hooks are.
+ *
+ * Error: #HFX_ERROR_BAD_BUNDLE.
+ */
+HFX_MUST_CHECK struct hfx_error *apply_find_hooks(struct apply *apply);
+
+/** Say in the record that code of the image may have run, if it has hooks. */
+HFX_MUST_CHECK struct hfx_error *apply_announce_hooks(struct apply *apply);
+
 /** How much of the image's file is kept for debuggers: `patch.symbols`. */
 void apply_measure_symbols(struct apply *apply);
 

@@ -137,6 +137,27 @@ engine_guard_leaving(const struct engine *engine, struct engine_plan *plan);
 /** Count the change in their records, and log it. They have left without it. */
 void engine_note_left(const struct engine *engine);
 
+/* ---- engine_hooks.c ---------------------------------------------------- */
+
+/**
+ * Call the pre-apply hook of @p patch, if it has one.
+ *
+ * Error: #HFX_ERROR_VETOED with the hook's reason.
+ */
+HFX_MUST_CHECK struct hfx_error *
+engine_hook_ask(struct target *target, const struct engine_patch *patch);
+
+/**
+ * Call another hook of @p patch, if it has one. That it could not be called is
+ * a warning: what it is told of happens, or has happened.
+ */
+void engine_hook_tell(struct target *target, const struct engine_patch *patch,
+                      enum manifest_hook hook);
+
+/** The same for all patches that leave, the newest first. */
+void engine_hook_tell_leaving(const struct engine *engine,
+                              enum manifest_hook hook);
+
 /* ---- engine_list.c ----------------------------------------------------- */
 
 /** As engine_list(), over mappings that have been read. */

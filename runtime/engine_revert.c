@@ -29,13 +29,20 @@ static struct hfx_error *revert(const struct engine *engine,
 {
 	HFX_CLEANUP(engine_plan_deinit) struct engine_plan plan = {0};
 	struct commit_result result = {0};
+	struct hfx_error *err;
 
 	HFX_TRY(make_plan(engine, &plan));
 	if (!options || !options->allow_active)
 		HFX_TRY(guard_plan(engine, &plan));
 	if (options && options->dry_run)
 		return NULL;
-	HFX_TRY(engine_plan_commit(&plan, engine->target, options, &result));
+	engine_hook_tell_leaving(engine, MANIFEST_PRE_REVERT);
+	err = engine_plan_commit(&plan, engine->target, options, &result);
+	if (!err)
+		engine_hook_tell_leaving(engine, MANIFEST_POST_REVERT);
+	else if (hfx_error_code(err) != HFX_ERROR_POISONED)
+		engine_hook_tell_leaving(engine, MANIFEST_POST_APPLY);
+	HFX_TRY(err);
 	if (result_ret)
 		*result_ret = result;
 	engine_note_left(engine);

@@ -252,7 +252,7 @@ static struct hfx_error *give_back_prepared(struct engine *engine)
 		const struct engine_patch *patch = &patches->patches[i];
 
 		if (patch->state != RECORD_PREPARED ||
-		    (patch->flags & RECORD_UNWINDABLE) ||
+		    (patch->flags & RECORD_STAYS) ||
 		    !region_is_ours(engine, patch))
 			continue;
 		engine_region_destroy(engine->target, patch->region_addr,

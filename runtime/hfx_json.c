@@ -125,6 +125,7 @@ static const struct {
 	{HFX_ERROR_NOT_APPLIED, "not-applied"},
 	{HFX_ERROR_ORDER, "order"},
 	{HFX_ERROR_BAD_RECORD, "bad-record"},
+	{HFX_ERROR_VETOED, "vetoed"},
 	{HFX_ERROR_NOT_QUIESCENT, "not-quiescent"},
 	{HFX_ERROR_STOP, "stop"},
 	{HFX_ERROR_POISONED, "poisoned"},

@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #include "cleanup.h"
 #include "code_search.h"
@@ -21,6 +23,9 @@
 #include "stop.h"
 
 #define NS_PER_MS UINT64_C(1000000)
+
+/** Between two looks for a thread that waits. */
+#define INJECT_PAUSE_NS 5000000
 
 /** Size of the `syscall` instruction. */
 #define GATE_SIZE 2
@@ -61,6 +66,8 @@ struct loan {
 	 */
 	uint64_t sp;
 	bool has_lifeline;
+	/** Only a thread that waits will do: is_waiting(). */
+	bool must_wait;
 	/** SIGSTOP came meanwhile; it cannot be blocked. */
 	bool was_stopped;
 	/** The thread stands at the end of a system call of ours. */
@@ -224,10 +231,53 @@ static struct hfx_error *borrow_thread(const struct inject *inject,
 	return NULL;
 }
 
+/** What waits on a condition, and not on a lock of the C library. */
+static bool waits_on_condition(const struct user_regs_struct *regs)
+{
+	return (regs->rsi & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET;
+}
+
+/**
+ * Whether the thread is in a system call in which programs wait for others, and
+ * the C library holds no lock that malloc() or pthread_create() take. Not
+ * sigsuspend(): garbage collectors stop threads by it, anywhere.
+ */
+static bool is_waiting(const struct loan *loan)
+{
+	switch ((int64_t)loan->saved_regs.orig_rax) {
+	case SYS_futex:
+		return waits_on_condition(&loan->saved_regs);
+	case SYS_accept:
+	case SYS_accept4:
+	case SYS_clock_nanosleep:
+	case SYS_epoll_pwait:
+	case SYS_epoll_pwait2:
+	case SYS_epoll_wait:
+	case SYS_nanosleep:
+	case SYS_pause:
+	case SYS_poll:
+	case SYS_ppoll:
+	case SYS_pselect6:
+	case SYS_read:
+	case SYS_recvfrom:
+	case SYS_recvmsg:
+	case SYS_restart_syscall:
+	case SYS_rt_sigtimedwait:
+	case SYS_select:
+	case SYS_wait4:
+	case SYS_waitid:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /** A thread that can go back by itself, or if @p is_last any. */
 static bool is_wanted(const struct inject *inject, const struct loan *loan,
                       bool is_last)
 {
+	if (loan->must_wait && !is_waiting(loan))
+		return false;
 	return loan->has_lifeline || is_last || !inject->return_addr;
 }
 
@@ -276,6 +326,30 @@ static struct hfx_error *borrow(const struct inject *inject, struct loan *loan)
 	if (stop_count(loan->stop, STOP_RUNNING))
 		return stop_timeout_error(loan->stop);
 	return hfx_error_create(HFX_ERROR_NO_PROCESS, "process %d has ended",
+	                        inject->pid);
+}
+
+/** A thread that runs may wait a moment later. */
+static struct hfx_error *borrow_waiting(const struct inject *inject,
+                                        struct loan *loan)
+{
+	const struct timespec pause = {.tv_nsec = INJECT_PAUSE_NS};
+	uint64_t end_ns = stop_now_ns() + INJECT_WAIT_MS * NS_PER_MS;
+
+	loan->must_wait = true;
+	for (;;) {
+		HFX_TRY(borrow_any(inject, loan, true));
+		if (loan->thread)
+			return NULL;
+		if (stop_now_ns() >= end_ns)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return hfx_error_create(HFX_ERROR_STOP,
+	                        "no thread of process %d waits where it can "
+	                        "start another one (for input, for time, for "
+	                        "a child); try again, or have the program "
+	                        "apply the patch itself",
 	                        inject->pid);
 }
 
@@ -560,16 +634,24 @@ static int run_call_landing(const struct inject *inject, struct loan *loan,
 	return rc;
 }
 
-static struct hfx_error *begin(const struct inject *inject, struct loan *loan)
+static struct hfx_error *
+begin_with(const struct inject *inject, struct loan *loan,
+           struct hfx_error *(*borrow_one)(const struct inject *inject,
+                                           struct loan *loan))
 {
 	*loan = (struct loan){.xstate = malloc(XSTATE_MAX)};
 	if (!loan->xstate)
 		return hfx_error_no_memory();
 	HFX_TRY(stop_create(inject->pid, &loan->stop));
-	HFX_TRY(borrow(inject, loan));
+	HFX_TRY(borrow_one(inject, loan));
 	stop_set_deadline(loan->stop,
 	                  stop_now_ns() + INJECT_CALL_MS * NS_PER_MS);
 	return NULL;
+}
+
+static struct hfx_error *begin(const struct inject *inject, struct loan *loan)
+{
+	return begin_with(inject, loan, borrow);
 }
 
 /** End a loan. @p rc is how the run ended, @p what is named in the error. */
@@ -611,18 +693,38 @@ struct hfx_error *inject_syscall(const struct inject *inject, long number,
 	return err;
 }
 
+static struct hfx_error *call_begun(const struct inject *inject,
+                                    struct loan *loan, struct hfx_error *err,
+                                    uint64_t live_addr, const uint64_t args[2],
+                                    uint64_t *result_ret)
+{
+	int rc;
+
+	if (!err) {
+		rc = run_call_landing(inject, loan, live_addr, args,
+		                      result_ret);
+		err = end(inject, loan, rc, "a call");
+	}
+	loan_deinit(loan);
+	return err;
+}
+
 struct hfx_error *inject_call(const struct inject *inject, uint64_t live_addr,
                               const uint64_t args[2], uint64_t *result_ret)
 {
 	struct loan loan;
 	struct hfx_error *err = begin(inject, &loan);
-	int rc;
 
-	if (!err) {
-		rc = run_call_landing(inject, &loan, live_addr, args,
-		                      result_ret);
-		err = end(inject, &loan, rc, "a call");
-	}
-	loan_deinit(&loan);
-	return err;
+	return call_begun(inject, &loan, err, live_addr, args, result_ret);
+}
+
+struct hfx_error *inject_call_waiting(const struct inject *inject,
+                                      uint64_t live_addr,
+                                      const uint64_t args[2],
+                                      uint64_t *result_ret)
+{
+	struct loan loan;
+	struct hfx_error *err = begin_with(inject, &loan, borrow_waiting);
+
+	return call_begun(inject, &loan, err, live_addr, args, result_ret);
 }

@@ -85,4 +85,15 @@ HFX_MUST_CHECK struct hfx_error *inject_call(const struct inject *inject,
                                              const uint64_t args[2],
                                              uint64_t *result_ret);
 
+/**
+ * As inject_call(), for functions that take locks of the C library: on a thread
+ * that waits in a system call in which it holds none of those that allocating
+ * memory and starting a thread take. In a signal handler it might.
+ *
+ * Error: #HFX_ERROR_STOP if there is no such thread for a while.
+ */
+HFX_MUST_CHECK struct hfx_error *
+inject_call_waiting(const struct inject *inject, uint64_t live_addr,
+                    const uint64_t args[2], uint64_t *result_ret);
+
 #endif /* HFX_RUNTIME_INJECT_H */

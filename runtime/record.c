@@ -11,7 +11,7 @@
 #include "place.h"
 #include "record.h"
 
-_Static_assert(sizeof(struct record_header) == 280, "record_header is packed");
+_Static_assert(sizeof(struct record_header) == 320, "record_header is packed");
 _Static_assert(offsetof(struct record_header, code_off) == RECORD_HEADER_LEAST,
                "what older records have ends there");
 _Static_assert(sizeof(struct record_function) == 80, "record_function too");
@@ -116,6 +116,7 @@ static struct record_header make_header(const struct engine_patch *patch)
 		.eh_frame_addr = patch->eh_frame_addr,
 		.symbols = patch->symbols,
 		.shadow_table_addr = patch->shadow_table_addr,
+		.hooks = patch->hooks,
 	};
 
 	memcpy(header.magic, RECORD_MAGIC, sizeof(header.magic));
@@ -412,6 +413,7 @@ static void copy_header(const struct record_header *header,
 	patch->eh_frame_addr = header->eh_frame_addr;
 	patch->symbols = header->symbols;
 	patch->shadow_table_addr = header->shadow_table_addr;
+	patch->hooks = header->hooks;
 	patch->region_addr = header->region_addr;
 	patch->region_size = header->region_size;
 	patch->image_bias = header->image_bias;
@@ -424,8 +426,10 @@ static void copy_header(const struct record_header *header,
 /** Bytes of a header that a record with @p flags has. */
 static size_t header_size(uint32_t flags)
 {
-	if (flags & RECORD_HAS_SHADOW)
+	if (flags & RECORD_HAS_HOOKS)
 		return sizeof(struct record_header);
+	if (flags & RECORD_HAS_SHADOW)
+		return offsetof(struct record_header, hooks);
 	if (flags & RECORD_HAS_SYMBOLS)
 		return offsetof(struct record_header, shadow_table_addr);
 	return flags & RECORD_HAS_CODE ? offsetof(struct record_header, symbols)

@@ -59,6 +59,10 @@ enum record_flags {
 	RECORD_HAS_SYMBOLS = 1 << 2,
 	/** And those behind `symbols`. */
 	RECORD_HAS_SHADOW = 1 << 3,
+	/** And those behind `shadow_table_addr`. */
+	RECORD_HAS_HOOKS = 1 << 4,
+	/** A hook of the image may have run: the range must stay mapped. */
+	RECORD_HOOKS_RAN = 1 << 5,
 };
 
 /**
@@ -75,8 +79,21 @@ struct record_symbols {
 	uint64_t tail_off;
 };
 
+/** Live addresses of functions of the image, each 0 if there is none. */
+struct record_hooks {
+	/** By #manifest_hook. */
+	uint64_t addrs[MANIFEST_NUM_HOOKS];
+	/** Starts a thread for one of them. */
+	uint64_t starter_addr;
+};
+
 /** What a record that is written now has. */
-#define RECORD_LAYOUT (RECORD_HAS_CODE | RECORD_HAS_SYMBOLS | RECORD_HAS_SHADOW)
+#define RECORD_LAYOUT                                                          \
+	(RECORD_HAS_CODE | RECORD_HAS_SYMBOLS | RECORD_HAS_SHADOW |            \
+	 RECORD_HAS_HOOKS)
+
+/** With any of these the range stays mapped whatever the state. */
+#define RECORD_STAYS (RECORD_UNWINDABLE | RECORD_HOOKS_RAN)
 
 struct record_header {
 	char magic[8];
@@ -130,6 +147,8 @@ struct record_header {
 	 * of shadow variables that the patch uses, or 0: that of the first
 	 * patch of the process with one, which stays mapped. */
 	uint64_t shadow_table_addr;
+	/** From here on with #RECORD_HAS_HOOKS only. */
+	struct record_hooks hooks;
 };
 
 /** Bytes of a header without the members behind `flags`. */

@@ -47,6 +47,17 @@ struct target_ops {
 	struct hfx_error *(*call)(struct target *target, uint64_t live_addr,
 	                          const uint64_t args[2], uint64_t *result_ret);
 	/**
+	 * Call a hook of a patch (hfx_patch.h), which may allocate and lock:
+	 * in the calling thread, or in one of its own that @p starter_addr
+	 * starts.
+	 *
+	 * @param[out] result_ret What it returned.
+	 */
+	struct hfx_error *(*call_hook)(struct target *target,
+	                               uint64_t hook_addr,
+	                               uint64_t starter_addr,
+	                               uint64_t *result_ret);
+	/**
 	 * The unwinder's __register_frame_info(), where it is known better than
 	 * by looking it up; 0 if not. May be `NULL`.
 	 */

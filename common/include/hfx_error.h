@@ -68,6 +68,8 @@ enum hfx_error_code {
 	HFX_ERROR_ORDER = 32,
 	/** The record of patches in the process is malformed. */
 	HFX_ERROR_BAD_RECORD = 33,
+	/** The patch itself says that it must not be applied now. */
+	HFX_ERROR_VETOED = 34,
 
 	/** Threads stayed inside functions that change. Transient. */
 	HFX_ERROR_NOT_QUIESCENT = 40,

@@ -25,6 +25,22 @@
  * - Numbers are shared by all patches of a process. 64 bits leave room for
  *   names: take some that nobody else takes.
  *
+ * Hooks. A patch may carry functions that are called when it is applied and
+ * reverted. Each is written once in a program or library, with its body:
+ *
+ *     HFX_PRE_APPLY()
+ *     {
+ *             return is_rebuilding ? "the index is being rebuilt" : NULL;
+ *     }
+ *
+ * - Threads run while a hook does. It may do what any function of the program
+ *   may: allocate, take locks, attach shadow variables. It must not call hfx,
+ *   and should return soon: whoever applies the patch waits for it, `hfx` for
+ *   30 seconds.
+ * - By libhfx it is called in the thread that applies or reverts. `hfx` has the
+ *   process start a thread for it, with all signals blocked.
+ * - A program that was built with hooks does not call them itself.
+ *
  * The functions are weak and hidden: each program or library that includes this
  * header has them once. hfx finds the table by its name.
  */
@@ -75,6 +91,49 @@ int hfx_shadow_detach(const void *object, uint64_t id);
  */
 size_t hfx_shadow_detach_all(uint64_t id,
                              void (*destroy)(void *object, void *data));
+
+/* ---- Hooks --------------------------------------------------------------- */
+
+/**
+ * Before the patch is applied, which has no effect yet. Returns `NULL`, or why
+ * it is not to be applied now: a text that stays.
+ */
+#define HFX_PRE_APPLY() HFX_HOOK(const char *, hfx_pre_apply)
+
+/** After it was applied; also when a revert has failed after pre-revert. */
+#define HFX_POST_APPLY() HFX_HOOK(void, hfx_post_apply)
+
+/** Before it is reverted, which may fail. */
+#define HFX_PRE_REVERT() HFX_HOOK(void, hfx_pre_revert)
+
+/**
+ * After it was reverted; also when an apply has failed after a pre-apply that
+ * returned `NULL`. Not when another patch took the place of this one.
+ */
+#define HFX_POST_REVERT() HFX_HOOK(void, hfx_post_revert)
+
+#ifdef __cplusplus
+#define HFX_HOOK_LINKAGE extern "C"
+#else
+#define HFX_HOOK_LINKAGE
+#endif
+
+#define HFX_HOOK(type, name)                                                   \
+	HFX_HOOK_LINKAGE HFX_HOOK_KEPT type name(void);                        \
+	HFX_HOOK_LINKAGE HFX_HOOK_KEPT type name(void)
+
+/** Nobody refers to them; also the linker is to keep them. */
+#if defined(__has_attribute)
+#if __has_attribute(__retain__)
+#define HFX_HOOK_RETAINED __attribute__((__retain__))
+#endif
+#endif
+#ifndef HFX_HOOK_RETAINED
+#define HFX_HOOK_RETAINED
+#endif
+#define HFX_HOOK_KEPT                                                          \
+	HFX_HOOK_RETAINED __attribute__((__used__, __noinline__,               \
+	                                 __visibility__("hidden")))
 
 /* ---- Inside ------------------------------------------------------------
  *
@@ -297,6 +356,31 @@ HFX_PATCH_ONCE size_t hfx_shadow_detach_all(uint64_t id,
 		free(entry);
 	}
 	return count;
+}
+
+/** How `hfx` has a hook called: docs/format.md. */
+struct hfx_hook_job_1 {
+	const char *(*hook)(void);
+	const char *result;
+	uint64_t is_done;
+};
+
+static inline void *hfx_hook_run_1(void *arg)
+{
+	struct hfx_hook_job_1 *job = (struct hfx_hook_job_1 *)arg;
+
+	job->result = job->hook();
+	__atomic_store_n(&job->is_done, UINT64_C(1), __ATOMIC_RELEASE);
+	return NULL;
+}
+
+HFX_PATCH_ONCE HFX_HOOK_KEPT int hfx_hook_start_1(struct hfx_hook_job_1 *job);
+HFX_PATCH_ONCE HFX_HOOK_KEPT int hfx_hook_start_1(struct hfx_hook_job_1 *job)
+{
+	pthread_t thread;
+	int error = pthread_create(&thread, NULL, hfx_hook_run_1, job);
+
+	return error ? error : pthread_detach(thread);
 }
 
 #ifdef __cplusplus

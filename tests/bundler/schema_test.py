@@ -73,7 +73,11 @@ enum state { IDLE, V(BUSY, READY), V(DONE, BUSY) };
 static struct record records[4];
 static enum state state;
 static int limit = V(3, 5);
-V(, long hfx_shadow_table_1[16];) /* As hfx_patch.h calls it. */
+/* As hfx_patch.h calls them. */
+V(, long hfx_shadow_table_1[16];)
+V(, void hfx_pre_apply(void) {} void hfx_post_apply(void) {})
+V(, void hfx_pre_revert(void) {} void hfx_post_revert(void) {})
+V(, int hfx_hook_start_1(void *job) { return !job; })
 __attribute__((noinline, noclone)) int work(int n)
 {
 	struct record *record = &records[n & 3];

@@ -125,6 +125,9 @@ static void check_module(const struct manifest_module *a,
 	assert_int_equal(a->objects[0].new_addr, b->objects[0].new_addr);
 	assert_int_equal(a->objects[0].new_size, b->objects[0].new_size);
 	assert_int_equal(a->shadow_table_addr, b->shadow_table_addr);
+	assert_memory_equal(a->hook_addrs, b->hook_addrs,
+	                    sizeof(a->hook_addrs));
+	assert_int_equal(a->hook_starter_addr, b->hook_starter_addr);
 	assert_int_equal(a->num_warnings, b->num_warnings);
 	assert_string_equal(a->warnings[0], b->warnings[0]);
 	assert_int_equal(a->num_accepted_types, b->num_accepted_types);
@@ -361,6 +364,22 @@ static void a_shadow_table_has_an_address(void **state)
 	accepted(WITH_SHADOW_TABLE("4096"));
 	refused(WITH_SHADOW_TABLE("0"), "shadow_table is 0");
 	refused(WITH_SHADOW_TABLE("\"4096\""), "shadow_table: not");
+}
+
+#define WITH_HOOKS(value)                                                      \
+	ROOT_WITH("{" MODULE_HEAD ",\"functions\":[],\"imports\":[],"          \
+	          "\"objects\":[],\"warnings\":[],\"hooks\":" value "}")
+
+static void hooks_have_addresses_and_a_starter(void **state)
+{
+	(void)state;
+	accepted(WITH_HOOKS("{\"pre_apply\":16,\"starter\":32}"));
+	refused(WITH_HOOKS("{\"pre_apply\":16}"), "starter: missing");
+	refused(WITH_HOOKS("{\"starter\":32}"), "hooks: has no hook");
+	refused(WITH_HOOKS("{\"post_revert\":0,\"starter\":32}"),
+	        "post_revert is 0");
+	refused(WITH_HOOKS("{\"other\":16,\"starter\":32}"),
+	        "hooks.other: unknown member");
 }
 
 static void a_part_is_of_a_function_that_is_there(void **state)
@@ -660,6 +679,7 @@ int main(void)
 		cmocka_unit_test(a_need_of_a_safe_point_is_said_or_absent),
 		cmocka_unit_test(old_code_is_of_a_function_that_is_there),
 		cmocka_unit_test(a_shadow_table_has_an_address),
+		cmocka_unit_test(hooks_have_addresses_and_a_starter),
 		cmocka_unit_test(a_part_is_of_a_function_that_is_there),
 		cmocka_unit_test(a_manifest_without_modules_is_refused),
 		cmocka_unit_test(

@@ -73,6 +73,8 @@ static struct engine_patch sample(void)
 		.eh_frame_addr = REGION + 0x4000,
 		.symbols = {0x1000, 64, 0x200, 0x3000},
 		.shadow_table_addr = REGION + 0x5000,
+		.hooks = {{REGION + 0x3400, 0, 0, REGION + 0x3500},
+	                  REGION + 0x3600},
 		.sites = sites,
 		.num_sites = 1,
 	};
@@ -138,6 +140,7 @@ static void what_is_written_is_read_back(void **state)
 	assert_memory_equal(&patch.symbols, &expected.symbols,
 	                    sizeof(patch.symbols));
 	assert_true(patch.shadow_table_addr == REGION + 0x5000);
+	assert_memory_equal(&patch.hooks, &expected.hooks, sizeof(patch.hooks));
 	assert_int_equal(patch.num_sites, 1);
 	assert_memory_equal(patch.sites, expected.sites, sizeof(*patch.sites));
 	engine_patch_deinit(&patch);
