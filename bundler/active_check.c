@@ -148,12 +148,14 @@ static struct hfx_error *warn(const struct active_check *check,
 		check->warnings,
 		"%s%s%s%s %s: a patch of it waits for its end, in vain while a "
 		"thread is inside; apply it at the start of the program, or "
-		"with --allow-active for later calls, or leave the function "
-		"out with --skip",
+		"%sleave the function out with --skip",
 		debug.name && *debug.name ? debug.name
 					  : function_name(program, function),
 		has_source ? " (" : "", has_source ? debug.source : "",
-		has_source ? ")" : "", reason);
+		has_source ? ")" : "", reason,
+		selection_needs_safe_point(check->selection)
+			? ""
+			: "with --allow-active for later calls, or ");
 	debug_function_deinit(&debug);
 	return err;
 }

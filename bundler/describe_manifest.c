@@ -290,15 +290,6 @@ static const char *file_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static bool needs_safe_point(const struct selection *selection)
-{
-	for (size_t i = 0; i < selection->new_program->num_functions; i++) {
-		if (selection->needs_safe_point[i])
-			return true;
-	}
-	return false;
-}
-
 static struct hfx_error *describe_module(const struct selection *selection,
                                          const struct report *report,
                                          struct manifest_module *module)
@@ -309,7 +300,7 @@ static struct hfx_error *describe_module(const struct selection *selection,
 		return hfx_error_no_memory();
 	module->old_build_id = selection->old_program->build_id;
 	module->new_build_id = selection->new_program->build_id;
-	module->needs_safe_point = needs_safe_point(selection);
+	module->needs_safe_point = selection_needs_safe_point(selection);
 	HFX_TRY(describe_functions(selection, report, module));
 	HFX_TRY(hooks_describe(selection->new_program, module));
 	HFX_TRY(describe_places(selection, module));

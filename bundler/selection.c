@@ -423,6 +423,14 @@ selection_init(struct selection *selection, const struct diff_options *options,
 	                            &selection->new_entries);
 }
 
+bool selection_needs_safe_point(const struct selection *selection)
+{
+	for (size_t i = 0; i < selection->new_program->num_functions; i++)
+		if (selection->needs_safe_point[i])
+			return true;
+	return false;
+}
+
 void selection_deinit(struct selection *selection)
 {
 	drop_closure(selection);

@@ -56,6 +56,9 @@ selection_init(struct selection *selection, const struct diff_options *options,
  */
 HFX_MUST_CHECK struct hfx_error *selection_run(struct selection *selection);
 
+/** Whether the bundle must not be applied with --allow-active. */
+bool selection_needs_safe_point(const struct selection *selection);
+
 void selection_deinit(struct selection *selection);
 
 /** Whether @p function, selected, gets a jump at OLD's entry. */
