@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "describe.h"
+#include "describe_calls.h"
 #include "hooks.h"
 #include "image.h"
 #include "place.h"
@@ -187,6 +188,8 @@ static struct hfx_error *describe_places(const struct selection *selection,
 		return hfx_error_no_memory();
 	describe_wholes(program, indexes, module);
 	struct hfx_error *err = describe_old_code(selection, indexes, module);
+	if (!err)
+		err = describe_calls(selection, indexes, module);
 	free(indexes);
 	return err;
 }

@@ -42,8 +42,11 @@ struct image_hook_job {
 /** Largest distance that a 5-byte jump or a RIP-relative operand spans. */
 #define IMAGE_REACH (UINT64_C(1) << 31)
 
-/** Bytes of `jmp rel32`, the jump written at an entry. */
+/** Bytes of `jmp rel32`, the jump written at an entry, and of `call rel32`. */
 #define JUMP_SIZE 5
+
+#define JUMP_OPCODE 0xe9
+#define CALL_OPCODE 0xe8
 
 /** Largest address span of an image, in bytes. */
 #define IMAGE_MAX_SPAN (UINT64_C(1) << 30)

@@ -62,6 +62,7 @@ static void module_deinit(struct manifest_module *module)
 		function_deinit(&module->functions[i]);
 	free(module->functions);
 	free(module->old_code);
+	free(module->calls);
 	for (size_t i = 0; i < module->num_imports; i++)
 		import_deinit(&module->imports[i]);
 	free(module->imports);

@@ -30,6 +30,7 @@
 #define MANIFEST_MAX_STRING    65536
 #define MANIFEST_MAX_WARNINGS  100000
 #define MANIFEST_MAX_ACCEPTED  100000
+#define MANIFEST_MAX_CALLS     100000
 /** Nesting of JSON, and JSON values in all. */
 #define MANIFEST_MAX_DEPTH  16
 #define MANIFEST_MAX_VALUES (4 << 20)
@@ -122,6 +123,17 @@ struct manifest_old_code {
 	uint64_t old_size;
 };
 
+/**
+ * A place in OLD where a direct call or jump of 5 bytes leads to a function of
+ * kind CHANGED: its first byte. It overlaps neither `old` code nor what a jump
+ * at the start of any function would take.
+ */
+struct manifest_call {
+	/** Index of the function. */
+	uint32_t function;
+	uint64_t old_addr;
+};
+
 /** A symbol that the image takes from other modules of the process. */
 struct manifest_import {
 	char *name;
@@ -159,6 +171,9 @@ struct manifest_module {
 	 * wrong, not merely finish in OLD.
 	 */
 	bool needs_safe_point;
+	/** In ascending order; not necessarily all that there are. */
+	struct manifest_call *calls;
+	size_t num_calls;
 	struct manifest_import *imports;
 	size_t num_imports;
 	struct manifest_object *objects;

@@ -161,6 +161,23 @@ static json_t *old_code_json(struct writer *writer,
 	return array;
 }
 
+static json_t *calls_json(struct writer *writer,
+                          const struct manifest_module *module)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < module->num_calls; i++) {
+		json_t *object = json_object();
+
+		put_integer(writer, object, "function",
+		            module->calls[i].function);
+		put_integer(writer, object, "address",
+		            module->calls[i].old_addr);
+		append(writer, array, object);
+	}
+	return array;
+}
+
 static json_t *imports_json(struct writer *writer,
                             const struct manifest_module *module)
 {
@@ -273,6 +290,8 @@ static json_t *module_json(struct writer *writer,
 		put(writer, object, "old_code", old_code_json(writer, module));
 	if (module->needs_safe_point)
 		put(writer, object, "needs_safe_point", json_true());
+	if (module->num_calls)
+		put(writer, object, "calls", calls_json(writer, module));
 	put(writer, object, "imports", imports_json(writer, module));
 	put(writer, object, "objects", objects_json(writer, module));
 	if (module->hook_starter_addr)

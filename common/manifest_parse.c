@@ -289,6 +289,52 @@ static struct hfx_error *get_old_code(const struct json_node *object,
 	return NULL;
 }
 
+static struct hfx_error *parse_call(const struct json_node *node,
+                                    const struct manifest_module *module,
+                                    struct manifest_call *call)
+{
+	static const char *const members[] = {"function", "address", NULL};
+	uint64_t function;
+
+	HFX_TRY(node_check_object(node, members));
+	HFX_TRY(node_get_integer(node, "function", MANIFEST_MAX_FUNCTIONS,
+	                         &function));
+	if (function >= module->num_functions ||
+	    module->functions[function].kind != MANIFEST_FUNCTION_CHANGED)
+		return node_refuse(node, "function is no changed function of "
+		                         "the module");
+	call->function = (uint32_t)function;
+	return node_get_integer(node, "address", INT64_MAX, &call->old_addr);
+}
+
+/* Present when there are some. */
+static struct hfx_error *get_calls(const struct json_node *object,
+                                   struct manifest_module *module)
+{
+	struct json_node array;
+	size_t count;
+
+	if (!json_object_get(object->value, "calls"))
+		return NULL;
+	HFX_TRY(node_get_array(object, "calls", MANIFEST_MAX_CALLS, &array,
+	                       &count));
+	if (!count)
+		return node_refuse(&array, "empty");
+	module->calls = create_items(count, sizeof(*module->calls));
+	if (!module->calls)
+		return hfx_error_no_memory();
+	module->num_calls = count;
+	for (size_t i = 0; i < count; i++) {
+		const struct json_node node = node_element(&array, i);
+		struct manifest_call *call = &module->calls[i];
+
+		HFX_TRY(parse_call(&node, module, call));
+		if (i && call->old_addr <= call[-1].old_addr)
+			return node_refuse(&node, "not behind the one before");
+	}
+	return NULL;
+}
+
 static struct hfx_error *get_imports(const struct json_node *object,
                                      struct manifest_module *module)
 {
@@ -473,10 +519,21 @@ static struct hfx_error *parse_module(const struct json_node *node,
                                       struct manifest_module *module)
 {
 	static const char *const members[] = {
-		"name",      "old_build_id", "new_build_id",     "image",
-		"functions", "imports",      "objects",          "warnings",
-		"accepted",  "old_code",     "needs_safe_point", "shadow_table",
-		"hooks",     NULL,
+		"name",
+		"old_build_id",
+		"new_build_id",
+		"image",
+		"functions",
+		"imports",
+		"objects",
+		"warnings",
+		"accepted",
+		"old_code",
+		"needs_safe_point",
+		"shadow_table",
+		"hooks",
+		"calls",
+		NULL,
 	};
 
 	HFX_TRY(node_check_object(node, members));
@@ -488,6 +545,7 @@ static struct hfx_error *parse_module(const struct json_node *node,
 	HFX_TRY(get_functions(node, module));
 	HFX_TRY(get_old_code(node, module));
 	HFX_TRY(get_flag(node, "needs_safe_point", &module->needs_safe_point));
+	HFX_TRY(get_calls(node, module));
 	HFX_TRY(get_imports(node, module));
 	HFX_TRY(get_objects(node, module));
 	HFX_TRY(get_accepted(node, module));

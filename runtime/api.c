@@ -127,7 +127,7 @@ static struct hfx_error *take_apply_options(const struct hfx_apply_opts *from,
                                             struct hfx_apply_opts *to)
 {
 	const uint32_t known = HFX_APPLY_DRY_RUN | HFX_APPLY_ALLOW_ACTIVE |
-	                       HFX_APPLY_REPLACE_ALL;
+	                       HFX_APPLY_REPLACE_ALL | HFX_APPLY_REDIRECT_CALLS;
 
 	*to = (struct hfx_apply_opts){.sz = sizeof(*to)};
 	if (from)
@@ -180,6 +180,7 @@ static struct hfx_error *apply(const struct bundle *bundle,
 	struct engine_options options = {
 		.dry_run = (opts->flags & HFX_APPLY_DRY_RUN) != 0,
 		.allow_active = (opts->flags & HFX_APPLY_ALLOW_ACTIVE) != 0,
+		.redirect_calls = (opts->flags & HFX_APPLY_REDIRECT_CALLS) != 0,
 		.replaces_all = (opts->flags & HFX_APPLY_REPLACE_ALL) != 0,
 		.num_replaces = opts->num_replaces,
 		.timeout_ms = opts->timeout_ms,

@@ -152,6 +152,25 @@ size_t engine_function_from(const struct engine *engine, uint64_t old_live_addr)
 	return low;
 }
 
+void engine_take_out_jumps(const struct engine *engine, uint64_t live_addr,
+                           uint8_t *bytes, size_t size)
+{
+	uint64_t from = live_addr - (JUMP_SIZE - 1);
+	size_t first = engine_site_from(engine, from);
+	size_t end = engine_site_from(engine, live_addr + size);
+
+	for (size_t i = end; i-- > first;) {
+		const struct record_site *site = engine_record_site(engine, i);
+
+		for (size_t k = 0; k < JUMP_SIZE; k++) {
+			uint64_t off = site->live_addr + k - live_addr;
+
+			if (off < size)
+				bytes[off] = site->before[k];
+		}
+	}
+}
+
 struct hfx_error *engine_open(struct target *target,
                               const struct engine_options *options,
                               struct engine *ret)

@@ -30,6 +30,8 @@ struct engine_options {
 	 * bytes that are written; such calls finish in the code they began in.
 	 */
 	bool allow_active;
+	/** Rewrite direct calls of what is replaced, too. */
+	bool redirect_calls;
 	/**
 	 * Patches that leave in the same stop: their ids, borrowed; or all
 	 * that are applied, also none.

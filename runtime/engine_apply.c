@@ -8,10 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "array.h"
 #include "cleanup.h"
 #include "engine_apply.h"
-#include "image.h"
 #include "log.h"
 
 static void apply_deinit(struct apply *apply)
@@ -147,136 +145,7 @@ static struct hfx_error *describe(struct apply *apply)
 	return NULL;
 }
 
-/* ---- The jumps --------------------------------------------------------- */
-
-static struct hfx_error *make_jump(uint64_t from, uint64_t to,
-                                   uint8_t bytes_ret[static SITE_SIZE])
-{
-	int64_t distance = (int64_t)(to - (from + JUMP_SIZE));
-	int32_t field = (int32_t)distance;
-
-	if (field != distance)
-		return hfx_error_create(
-			HFX_ERROR_NO_ADDRESS_SPACE,
-			"the new code at %#llx is too far from %#llx for a "
-			"jump",
-			(unsigned long long)to, (unsigned long long)from);
-	memset(bytes_ret, 0, SITE_SIZE);
-	bytes_ret[0] = 0xe9;
-	memcpy(bytes_ret + 1, &field, sizeof(field));
-	return NULL;
-}
-
-/**
- * Check the bytes that a jump replaces: the newest jump at the same place, if
- * one is recorded, and no part of another. Where jumps leave, the record is to
- * say what comes back with them.
- */
-static struct hfx_error *check_before(const struct apply *apply,
-                                      struct record_site *site)
-{
-	const struct engine *engine = &apply->engine;
-	uint64_t addr = site->live_addr;
-	size_t i = engine_site_from(engine, addr - (JUMP_SIZE - 1));
-	const struct record_site *newest = NULL, *leaving = NULL;
-
-	for (; i < engine->num_sites &&
-	       engine->sites[i].live_addr < addr + JUMP_SIZE;
-	     i++) {
-		if (engine->sites[i].live_addr != addr)
-			return hfx_error_create(
-				HFX_ERROR_CODE_MISMATCH,
-				"the jump at %#llx would cut one of an applied "
-				"patch",
-				(unsigned long long)addr);
-		newest = engine_record_site(engine, i);
-		if (!leaving && engine->leaves[engine->sites[i].patch])
-			leaving = newest;
-	}
-	if (newest && memcmp(newest->after, site->before, JUMP_SIZE) != 0)
-		return hfx_error_create(HFX_ERROR_CODE_MISMATCH,
-		                        "something else has changed the jump "
-		                        "of an applied patch at %#llx",
-		                        (unsigned long long)addr);
-	if (leaving)
-		memcpy(site->before, leaving->before, JUMP_SIZE);
-	return NULL;
-}
-
-static struct hfx_error *add_site(struct apply *apply, uint64_t from,
-                                  uint64_t to)
-{
-	struct record_site site = {.live_addr = from};
-
-	HFX_TRY(apply_read(apply, from, site.before, JUMP_SIZE));
-	HFX_TRY(check_before(apply, &site));
-	HFX_TRY(make_jump(from, to, site.after));
-	apply->patch.sites[apply->patch.num_sites++] = site;
-	return NULL;
-}
-
-/** Sites in the code of applied patches that replace the same function. */
-static struct hfx_error *add_stacked_sites(struct apply *apply,
-                                           const struct record_function *ours)
-{
-	const struct engine *engine = &apply->engine;
-	size_t i = engine_function_from(engine, ours->old_live_addr);
-
-	for (; i < engine->num_functions &&
-	       engine->functions[i].old_live_addr == ours->old_live_addr;
-	     i++) {
-		const struct engine_function *entry = &engine->functions[i];
-		const struct record_function *theirs =
-			&engine->patches.patches[entry->patch]
-				 .functions[entry->function];
-
-		HFX_TRY(add_site(apply,
-		                 theirs->new_live_addr + theirs->new_entry,
-		                 ours->new_live_addr));
-	}
-	return NULL;
-}
-
-static int by_live_addr(const void *a, const void *b)
-{
-	const struct record_site *left = a, *right = b;
-
-	return (left->live_addr > right->live_addr) -
-	       (left->live_addr < right->live_addr);
-}
-
-static struct hfx_error *check_overlaps(struct engine_patch *patch)
-{
-	hfx_array_sort(patch->sites, patch->num_sites, sizeof(*patch->sites),
-	               by_live_addr);
-	for (size_t i = 1; i < patch->num_sites; i++)
-		if (patch->sites[i].live_addr - patch->sites[i - 1].live_addr <
-		    JUMP_SIZE)
-			return hfx_error_create(
-				HFX_ERROR_BAD_BUNDLE,
-				"two jumps of the bundle overlap at %#llx",
-				(unsigned long long)patch->sites[i].live_addr);
-	return NULL;
-}
-
-static struct hfx_error *make_sites(struct apply *apply)
-{
-	struct engine_patch *patch = &apply->patch;
-
-	patch->sites = calloc(patch->num_functions + apply->num_stacked + 1,
-	                      sizeof(*patch->sites));
-	if (!patch->sites)
-		return hfx_error_no_memory();
-	for (size_t i = 0; i < patch->num_functions; i++) {
-		const struct record_function *function = &patch->functions[i];
-
-		HFX_TRY(add_site(apply,
-		                 function->old_live_addr + function->old_entry,
-		                 function->new_live_addr));
-		HFX_TRY(add_stacked_sites(apply, function));
-	}
-	return check_overlaps(patch);
-}
+/* ---- The plan ---------------------------------------------------------- */
 
 /** Patches that replace the same function: their code of it counts, too. */
 static struct hfx_error *guard_below(struct apply *apply,
@@ -473,7 +342,7 @@ static struct hfx_error *prepare(struct apply *apply)
 	HFX_TRY(apply_load_image(apply));
 	HFX_TRY(apply_link_shadow(apply));
 	HFX_TRY(apply_find_hooks(apply));
-	HFX_TRY(make_sites(apply));
+	HFX_TRY(apply_make_sites(apply));
 	HFX_TRY(make_plan(apply));
 	HFX_TRY(guard_plan(apply));
 	return write_record(apply);

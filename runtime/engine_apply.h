@@ -102,6 +102,16 @@ HFX_MUST_CHECK struct hfx_error *apply_find_hooks(struct apply *apply);
 /** Say in the record that code of the image may have run, if it has hooks. */
 HFX_MUST_CHECK struct hfx_error *apply_announce_hooks(struct apply *apply);
 
+/**
+ * Work out all places that are written, and what goes there: `patch.sites`.
+ *
+ * Errors: #HFX_ERROR_CODE_MISMATCH, #HFX_ERROR_NO_ADDRESS_SPACE.
+ */
+HFX_MUST_CHECK struct hfx_error *apply_make_sites(struct apply *apply);
+
+/** How many calls may become sites. */
+size_t apply_count_calls(const struct apply *apply);
+
 /** How much of the image's file is kept for debuggers: `patch.symbols`. */
 void apply_measure_symbols(struct apply *apply);
 

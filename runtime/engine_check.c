@@ -141,26 +141,6 @@ struct hfx_error *apply_find_replaced(struct apply *apply)
 
 /* ---- The bytes in place ------------------------------------------------ */
 
-/** Take the jumps of applied patches out of a copy of code, newest first. */
-static void take_out_jumps(const struct engine *engine, uint64_t live_addr,
-                           uint8_t *bytes, size_t size)
-{
-	uint64_t from = live_addr - (JUMP_SIZE - 1);
-	size_t first = engine_site_from(engine, from);
-	size_t end = engine_site_from(engine, live_addr + size);
-
-	for (size_t i = end; i-- > first;) {
-		const struct record_site *site = engine_record_site(engine, i);
-
-		for (size_t k = 0; k < JUMP_SIZE; k++) {
-			uint64_t off = site->live_addr + k - live_addr;
-
-			if (off < size)
-				bytes[off] = site->before[k];
-		}
-	}
-}
-
 static struct hfx_error *verify_function(struct apply *apply,
                                          const struct manifest_function *f)
 {
@@ -179,7 +159,7 @@ static struct hfx_error *verify_function(struct apply *apply,
 	if (!bytes)
 		return hfx_error_no_memory();
 	HFX_TRY(apply_read(apply, live_addr, bytes, f->old_size));
-	take_out_jumps(&apply->engine, live_addr, bytes, f->old_size);
+	engine_take_out_jumps(&apply->engine, live_addr, bytes, f->old_size);
 	digest = digest_of(bytes, f->old_size);
 	if (!digest_equal(&digest, &f->old_digest))
 		return hfx_error_create(

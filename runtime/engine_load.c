@@ -50,7 +50,8 @@ static uint64_t *new_addrs(const struct image_load *image)
 /** Bytes for the sites, which record_size() does not know of yet. */
 static uint64_t sites_room(const struct apply *apply)
 {
-	return (apply->patch.num_functions + apply->num_stacked) *
+	return (apply->patch.num_functions + apply->num_stacked +
+	        apply_count_calls(apply)) *
 	       sizeof(struct record_site);
 }
 

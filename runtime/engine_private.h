@@ -76,6 +76,13 @@ size_t engine_site_from(const struct engine *engine, uint64_t live_addr);
 size_t engine_function_from(const struct engine *engine,
                             uint64_t old_live_addr);
 
+/**
+ * Take what applied patches wrote out of a copy of code, newest first: what is
+ * left is OLD's, or another patch's own.
+ */
+void engine_take_out_jumps(const struct engine *engine, uint64_t live_addr,
+                           uint8_t *bytes, size_t size);
+
 /** What the index entry stands for. */
 static inline const struct record_site *
 engine_record_site(const struct engine *engine, size_t i)

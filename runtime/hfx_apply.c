@@ -34,6 +34,10 @@ static const char help[] =
 	"      --allow-active  threads may be inside functions that are "
 	"replaced;\n"
 	"                      such calls finish in the old code\n"
+	"      --redirect-calls\n"
+	"                      also rewrite direct calls of these functions, "
+	"which\n"
+	"                      then cost what they did before\n"
 	"      --trust KEYS    accept bundles signed by these keys only: a "
 	"folder,\n"
 	"                      a file or a key (default: /etc/hfx/trusted.d)\n"
@@ -69,6 +73,7 @@ static const struct option long_options[] = {
 	{"dry-run", no_argument, NULL, 'n'},
 	{"log-file", required_argument, NULL, 'l'},
 	{"allow-active", no_argument, NULL, 'a'},
+	{"redirect-calls", no_argument, NULL, 'c'},
 	{"timeout", required_argument, NULL, 't'},
 	{"trust", required_argument, NULL, 'T'},
 	{"quiet", no_argument, NULL, 'q'},
@@ -96,6 +101,9 @@ static int parse_option(int option, const char *text,
 		return 0;
 	case 'a':
 		options->engine.allow_active = true;
+		return 0;
+	case 'c':
+		options->engine.redirect_calls = true;
 		return 0;
 	case 't':
 		if (parse_number(optarg, 3600000, &options->engine.timeout_ms))

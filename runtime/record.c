@@ -302,7 +302,9 @@ static bool site_is_sane(const struct record_site *site)
 {
 	static const uint8_t zeros[SITE_SIZE - JUMP_SIZE];
 
-	return site->live_addr < PLACE_END_ADDR && site->after[0] == 0xe9 &&
+	return site->live_addr < PLACE_END_ADDR &&
+	       (site->after[0] == JUMP_OPCODE ||
+	        site->after[0] == CALL_OPCODE) &&
 	       memcmp(site->before, site->after, JUMP_SIZE) &&
 	       !memcmp(site->before + JUMP_SIZE, zeros, sizeof(zeros)) &&
 	       !memcmp(site->after + JUMP_SIZE, zeros, sizeof(zeros));

@@ -31,6 +31,7 @@ HEADER = struct.Struct("<8sII2Q32s8Q64s10I")
 SYMBOLS = struct.Struct("<QIIQ")
 SYMBOLS_OFFSET = 248
 SITE = struct.Struct("<Q8s8s")
+CALL = 0xe8
 ELF_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
 
@@ -74,8 +75,10 @@ class Patch:
         self.name = text_at(record, name)
         self.version = text_at(record, version_text)
         self.module = text_at(record, module)
-        self.jumps = [SITE.unpack_from(record, sites + i * SITE.size)[0]
-                      for i in range(num_sites)]
+        places = [SITE.unpack_from(record, sites + i * SITE.size)
+                  for i in range(num_sites)]
+        # Calls that are redirected are still calls: one may stop at them.
+        self.jumps = [addr for addr, _, after in places if after[0] != CALL]
         self.symbols = (0, 0, 0, 0)
         if flags & HAS_SYMBOLS:
             self.symbols = SYMBOLS.unpack_from(record, SYMBOLS_OFFSET)

@@ -131,6 +131,12 @@ enum hfx_apply_flags {
 	HFX_APPLY_ALLOW_ACTIVE = 1 << 1,
 	/** Revert all patches that are applied, in the same stop. */
 	HFX_APPLY_REPLACE_ALL = 1 << 2,
+	/**
+	 * Also rewrite the direct calls in the module that lead to replaced
+	 * functions, so that they reach the new code without a jump on the
+	 * way. The more places are written, the longer is the stop.
+	 */
+	HFX_APPLY_REDIRECT_CALLS = 1 << 3,
 };
 
 /** What a stop of the other threads cost. Allocated by the caller. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a call of a patched function costs against one of the same function
- * unpatched: the process applies BUNDLE to itself and reverts it, by turns.
+ * unpatched: the process applies BUNDLE to itself and reverts it, by turns,
+ * without and with redirected calls.
  *
  *	bench_calls ROUNDS BUNDLE
  *
@@ -9,7 +10,9 @@
  * the best time of a call in picoseconds, patched and not:
  *
  *	shortest PATCHED_PS UNPATCHED_PS
+ *	shortest-redirected PATCHED_PS UNPATCHED_PS
  *	hash PATCHED_PS UNPATCHED_PS
+ *	hash-redirected PATCHED_PS UNPATCHED_PS
  *
  * One thread, so no helper is needed.
  */
@@ -29,6 +32,7 @@
 
 struct best {
 	uint64_t patched_ns[NUM_KINDS];
+	uint64_t redirected_ns[NUM_KINDS];
 	uint64_t unpatched_ns[NUM_KINDS];
 };
 
@@ -89,6 +93,29 @@ static void must(struct hfx_error *error)
 		errx(1, "%s", hfx_error_message(error));
 }
 
+static void measure_round(const char *bundle, struct best *best)
+{
+	const struct hfx_apply_opts redirecting = {
+		.sz = sizeof(redirecting),
+		.flags = HFX_APPLY_REDIRECT_CALLS,
+	};
+
+	measure(best->unpatched_ns);
+	must(hfx_apply_bundle(bundle, NULL, NULL));
+	measure(best->patched_ns);
+	must(hfx_revert_all(NULL));
+	must(hfx_apply_bundle(bundle, &redirecting, NULL));
+	measure(best->redirected_ns);
+	must(hfx_revert_all(NULL));
+}
+
+static void print_ps(const char *name, const char *how, uint64_t ours_ns,
+                     uint64_t reference_ns)
+{
+	printf("%s%s %" PRIu64 " %" PRIu64 "\n", name, how,
+	       ours_ns * 1000 / CALLS, reference_ns * 1000 / CALLS);
+}
+
 int main(int argc, char **argv)
 {
 	static const char *const names[NUM_KINDS] = {"shortest", "hash"};
@@ -97,15 +124,13 @@ int main(int argc, char **argv)
 
 	if (rounds < 1)
 		errx(2, "usage: bench_calls ROUNDS BUNDLE");
-	for (int i = 0; i < rounds; i++) {
-		measure(best.unpatched_ns);
-		must(hfx_apply_bundle(argv[2], NULL, NULL));
-		measure(best.patched_ns);
-		must(hfx_revert_all(NULL));
+	for (int i = 0; i < rounds; i++)
+		measure_round(argv[2], &best);
+	for (int i = 0; i < NUM_KINDS; i++) {
+		print_ps(names[i], "", best.patched_ns[i],
+		         best.unpatched_ns[i]);
+		print_ps(names[i], "-redirected", best.redirected_ns[i],
+		         best.unpatched_ns[i]);
 	}
-	for (int i = 0; i < NUM_KINDS; i++)
-		printf("%s %" PRIu64 " %" PRIu64 "\n", names[i],
-		       best.patched_ns[i] * 1000 / CALLS,
-		       best.unpatched_ns[i] * 1000 / CALLS);
 	return 0;
 }

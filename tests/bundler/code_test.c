@@ -3,6 +3,7 @@
  * New code at run time: an old program with the bundle behaves as the new one.
  * All of it is also done with every function replaced.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "sandbox.h"
@@ -191,6 +192,65 @@ static void cold_parts_go_with_their_functions(void **state)
 	expect_listed(report, "part", "check.cold", "");
 	expect_not_listed(report, "complain");
 	expect_part_of("check", "check.cold");
+	expect_pair_behaves_as_new("old/prog", "new/prog");
+}
+
+/* Whether the manifest lists where @caller calls `work`. */
+static bool lists_call(json_t *calls, const char *caller)
+{
+	SCOPED_RUN place =
+		run("objdump -d --no-show-raw-insn --disassemble=%s old/prog | "
+	            "sed -n 's/^ *\\([0-9a-f]*\\):.*<work>$/\\1/p'",
+	            caller);
+	json_int_t addr = strtoll(place.out, NULL, 16);
+	json_t *call;
+	size_t i;
+
+	assert_int_not_equal(addr, 0);
+	json_array_foreach(calls, i,
+	                   call) if (addr ==
+	                             json_integer_value(json_object_get(
+					     call, "address"))) return true;
+	return false;
+}
+
+static void direct_calls_of_changed_functions_are_listed(void **state)
+{
+	static const char source[] = HEAD
+		"NOINLINE int work(int n)\n"
+		"{ puts(\"work\"); return n * V(3, 5); }\n"
+		"NOINLINE int calls(int n) { puts(\"calls\"); return work(n) + "
+		"1; }\n"
+		"NOINLINE int ends(int n) { puts(\"ends\"); return work(n); }\n"
+		"NOINLINE int begins(int n) { return work(n); }\n"
+		"NOINLINE int changes(int n)\n"
+		"{ puts(V(\"old\", \"new\")); return work(n) + 2; }\n"
+		"int (*volatile pointer)(int) = work;\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; printf(\"%d %d %d %d %d\\n\", calls(argc), "
+		"ends(argc),\n"
+		"  begins(argc), changes(argc), pointer(argc)); return 0; }\n";
+
+	(void)state;
+	/* Too far apart for jumps of 2 bytes. */
+	build_pair("-O2 -fno-inline -falign-functions=512", source);
+	expect_diff(0, "");
+	SCOPED_RUN shown = run(HFX_BUNDLE_PROGRAM " show fix.hfx --json");
+	SCOPED_JSON *document = json_loads(shown.out, 0, NULL);
+	json_t *module = json_array_get(
+		json_object_get(json_object_get(document, "manifest"),
+	                        "modules"),
+		0);
+	json_t *calls = json_object_get(module, "calls");
+
+	assert_true(lists_call(calls, "calls"));
+	assert_true(lists_call(calls, "ends"));
+	/* A later patch of it needs the place for its own jump. */
+	assert_false(lists_call(calls, "begins"));
+	/* What is left behind. */
+	assert_false(lists_call(calls, "changes"));
+	/* main() calls `changes`. */
+	assert_int_equal(json_array_size(calls), 3);
 	expect_pair_behaves_as_new("old/prog", "new/prog");
 }
 
@@ -499,6 +559,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(calls_without_plt),
 		SANDBOX_TEST(slots_bound_at_start),
 		SANDBOX_TEST(slots_bound_lazily),
+		SANDBOX_TEST(direct_calls_of_changed_functions_are_listed),
 		SANDBOX_TEST(a_section_for_each_function),
 		SANDBOX_TEST(link_time_optimisation),
 		SANDBOX_TEST(compiled_by_clang),

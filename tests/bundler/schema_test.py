@@ -65,7 +65,8 @@ void next(void);
 int main(void) { tiny(); next(); return 0; }
 """
 
-# A structure whose objects live, and a variable with another initial value.
+# A structure whose objects live, a variable with another initial value, and a
+# call that can be redirected.
 LAYOUT = r"""
 #include <stdio.h>
 struct record { int key; V(, int extra;) long sum; };
@@ -88,7 +89,7 @@ __attribute__((noinline, noclone)) int work(int n)
 	return record->sum > limit++ ? state : record->key;
 }
 int main(int argc, char **argv)
-{ (void)argv; return work(argc) > 100; }
+{ puts(argv[0]); return work(argc) > 100; }
 """
 
 # A call under way keeps a value where the new `half` overwrites it, and the old

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Patches that replace each other.
+# Patches that replace each other, and calls that are redirected to them.
 #
 #	bundles.sh CASE HFX HFX_BUNDLE LIBHFX CC SOURCE
 #
@@ -191,6 +191,43 @@ what_cannot_be_replaced_is_said()
 	fails 2 "$hfx" apply --all --undo-on-failure v3.hfx --replaces v1
 	says "--undo-on-failure would not bring back"
 	answers 102
+}
+
+# ---- Redirecting calls ---------------------------------------------------------
+
+# code_of FUNCTION: its code in the process, in hexadecimal.
+code_of()
+{
+	local start size base
+
+	read -r start size < <(nm -S v0/server |
+		awk -v name="$1" '$4 == name { print $1, $2 }')
+	base=$(awk -F- '/server$/ { print $1; exit }' "/proc/$pid/maps")
+	dd if="/proc/$pid/mem" bs=1 skip=$((0x$base + 0x$start)) \
+		count=$((0x$size)) status=none | od -An -v -tx1
+}
+
+redirected_calls_change_their_caller_and_come_back()
+{
+	local before
+
+	build 1 2
+	start
+	before=$(code_of both)
+	runs "$hfx" apply --dry-run --redirect-calls "$pid" v1.hfx
+	[ "$(code_of both)" = "$before" ] || die "a dry run changed both()"
+	runs "$hfx" apply "$pid" v1.hfx
+	answers 101
+	[ "$(code_of both)" = "$before" ] || die "both() changed unasked"
+	runs "$hfx" revert "$pid" v1
+	runs "$hfx" apply --redirect-calls "$pid" v1.hfx
+	answers 101
+	[ "$(code_of both)" != "$before" ] || die "both() did not change"
+	runs "$hfx" apply --redirect-calls "$pid" v2.hfx --replaces v1
+	answers 2
+	runs "$hfx" revert "$pid" v2
+	answers 0
+	[ "$(code_of both)" = "$before" ] || die "both() did not come back"
 }
 
 "$case_name"

@@ -137,6 +137,61 @@ describe_function(const struct test_bundle *bundle,
 	return function;
 }
 
+static uint64_t find_call(const struct fixture_elf *file, const char *caller,
+                          const char *callee)
+{
+	GElf_Sym from = fixture_symbol(file, caller);
+	uint64_t to = fixture_symbol(file, callee).st_value;
+	const uint8_t *code =
+		fixture_bytes_at(file, from.st_value, from.st_size);
+
+	for (uint64_t i = 0; i + 5 <= from.st_size; i++) {
+		int32_t distance;
+
+		memcpy(&distance, code + i + 1, sizeof(distance));
+		if (code[i] == 0xe8 &&
+		    from.st_value + i + 5 + (uint64_t)(int64_t)distance == to)
+			return from.st_value + i;
+	}
+	return 0;
+}
+
+uint64_t test_bundle_call(const struct test_bundle *bundle, const char *caller,
+                          const char *callee)
+{
+	struct fixture_elf file = open_program(bundle);
+	uint64_t addr = find_call(&file, caller, callee);
+
+	fixture_close(&file);
+	return addr;
+}
+
+static int by_old_addr(const void *a, const void *b)
+{
+	const struct manifest_call *left = a, *right = b;
+
+	return (left->old_addr > right->old_addr) -
+	       (left->old_addr < right->old_addr);
+}
+
+static void list_calls(const struct test_bundle *bundle,
+                       const struct fixture_elf *file,
+                       struct manifest_module *module)
+{
+	module->calls = calloc(MAX_FUNCTIONS, sizeof(*module->calls));
+	for (size_t i = 0; bundle->caller && i < bundle->num_functions; i++) {
+		uint64_t addr = find_call(file, bundle->caller,
+		                          bundle->functions[i].name);
+
+		if (addr)
+			module->calls[module->num_calls++] =
+				(struct manifest_call){
+					(uint32_t)i, addr + bundle->call_shift};
+	}
+	qsort(module->calls, module->num_calls, sizeof(*module->calls),
+	      by_old_addr);
+}
+
 void test_bundle_write(const struct test_bundle *bundle, const char *path)
 {
 	struct fixture_elf file = open_program(bundle);
@@ -156,6 +211,7 @@ void test_bundle_write(const struct test_bundle *bundle, const char *path)
 	for (size_t i = 0; i < bundle->num_functions; i++)
 		module->functions[module->num_functions++] =
 			describe_function(bundle, &file, i);
+	list_calls(bundle, &file, module);
 	for (size_t i = 0; i < bundle->num_imports; i++)
 		module->imports[module->num_imports++] =
 			(struct manifest_import){

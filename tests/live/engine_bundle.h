@@ -47,6 +47,10 @@ struct test_bundle {
 	bool wrong_digest;
 	/** The new code is said to hold no jump. */
 	bool no_new_entry;
+	/** Function whose direct calls of the others are listed, or `NULL`. */
+	const char *caller;
+	/** How far from their places they are said to be. */
+	uint64_t call_shift;
 };
 
 /** Add a function whose new code returns @p value. */
@@ -59,6 +63,12 @@ void test_bundle_code(struct test_bundle *bundle, const char *function,
 
 /** Address of a symbol of the bundle's program. */
 uint64_t test_bundle_symbol(const struct test_bundle *bundle, const char *name);
+
+/**
+ * Address of the first direct call of @p callee in @p caller, or 0.
+ */
+uint64_t test_bundle_call(const struct test_bundle *bundle, const char *caller,
+                          const char *callee);
 
 /** Write it to @p path. */
 void test_bundle_write(const struct test_bundle *bundle, const char *path);

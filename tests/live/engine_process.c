@@ -164,7 +164,9 @@ const struct engine_options patience = {
 	.max_pause_us = 10000000,
 };
 
-enum hfx_error_code apply_outside(const struct victim *victim, const char *path)
+enum hfx_error_code apply_outside_with(const struct victim *victim,
+                                       const char *path,
+                                       const struct engine_options *options)
 {
 	struct target *target = open_target(victim);
 	struct bundle *bundle;
@@ -173,7 +175,7 @@ enum hfx_error_code apply_outside(const struct victim *victim, const char *path)
 	struct hfx_error *err;
 
 	assert_null(bundle_read(path, &bundle));
-	err = engine_apply(target, bundle, &patience, &result);
+	err = engine_apply(target, bundle, options, &result);
 	code = hfx_error_code(err);
 	if (err)
 		print_message("%s\n", hfx_error_message(err));
@@ -181,6 +183,11 @@ enum hfx_error_code apply_outside(const struct victim *victim, const char *path)
 	bundle_destroy(bundle);
 	target_destroy(target);
 	return code;
+}
+
+enum hfx_error_code apply_outside(const struct victim *victim, const char *path)
+{
+	return apply_outside_with(victim, path, &patience);
 }
 
 enum hfx_error_code revert_all_outside(const struct victim *victim)
@@ -194,4 +201,54 @@ enum hfx_error_code revert_all_outside(const struct victim *victim)
 	hfx_error_destroy(err);
 	target_destroy(target);
 	return code;
+}
+
+/* ---- Killed ------------------------------------------------------------ */
+
+/** Writes that the commit makes before hfx is killed. */
+static size_t num_allowed;
+
+static struct hfx_error *die_half_way(struct target *target,
+                                      const struct commit_plan *plan,
+                                      struct commit_result *ret)
+{
+	(void)ret;
+	for (size_t i = 0; i < plan->num_writes; i++) {
+		const struct commit_write *write = &plan->writes[i];
+
+		if (i == num_allowed)
+			_exit(1);
+		if (target->ops->write(target, write->live_addr, write->after,
+		                       write->size))
+			_exit(2);
+	}
+	_exit(0);
+}
+
+int be_killed(const struct victim *victim, const char *path,
+              const struct engine_options *options, size_t count)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		struct target *target = open_target(victim);
+		struct target_ops ops = *target->ops;
+		struct bundle *bundle;
+
+		num_allowed = count;
+		ops.commit = die_half_way;
+		target->ops = &ops;
+		if (path && bundle_read(path, &bundle))
+			_exit(3);
+		if (path ? engine_apply(target, bundle, options, NULL)
+		         : engine_revert(target, options->replaces, options,
+		                         NULL))
+			_exit(4);
+		_exit(5);
+	}
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
+	return WEXITSTATUS(status);
 }

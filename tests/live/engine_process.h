@@ -66,6 +66,20 @@ extern const struct engine_options patience;
 enum hfx_error_code apply_outside(const struct victim *victim,
                                   const char *path);
 
+/** As apply_outside(), with options. */
+enum hfx_error_code apply_outside_with(const struct victim *victim,
+                                       const char *path,
+                                       const struct engine_options *options);
+
+/**
+ * Apply @p path, or if it is `NULL` revert `options->replaces`; killed before
+ * write @p count.
+ *
+ * @return 1 if it was killed, 0 if it made all writes.
+ */
+int be_killed(const struct victim *victim, const char *path,
+              const struct engine_options *options, size_t count);
+
 enum hfx_error_code revert_all_outside(const struct victim *victim);
 
 #endif /* HFX_TESTS_LIVE_ENGINE_PROCESS_H */

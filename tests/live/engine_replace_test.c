@@ -101,26 +101,6 @@ static void a_patch_that_cannot_be_stacked_on_is_replaced(void **state)
 
 /* ---- Killed ------------------------------------------------------------ */
 
-/** Writes that the commit makes before hfx is killed. */
-static size_t num_allowed;
-
-static struct hfx_error *die_half_way(struct target *target,
-                                      const struct commit_plan *plan,
-                                      struct commit_result *ret)
-{
-	(void)ret;
-	for (size_t i = 0; i < plan->num_writes; i++) {
-		const struct commit_write *write = &plan->writes[i];
-
-		if (i == num_allowed)
-			_exit(1);
-		if (target->ops->write(target, write->live_addr, write->after,
-		                       write->size))
-			_exit(2);
-	}
-	_exit(0);
-}
-
 static struct digest id_of(const char *path)
 {
 	struct bundle *bundle;
@@ -132,40 +112,13 @@ static struct digest id_of(const char *path)
 	return id;
 }
 
-/**
- * Apply @p path in place of @p replaced, or if @p path is `NULL` revert that;
- * killed before write @p count.
- *
- * @return 1 if it was killed, 0 if it made all writes.
- */
-static int be_killed(const struct victim *victim, const char *path,
-                     const struct digest *replaced, size_t count)
+static struct engine_options replacing(const struct digest *id)
 {
-	pid_t child = fork();
-	int status;
+	struct engine_options options = patience;
 
-	if (!child) {
-		struct target *target = open_target(victim);
-		struct target_ops ops = *target->ops;
-		struct engine_options options = patience;
-		struct bundle *bundle;
-
-		num_allowed = count;
-		ops.commit = die_half_way;
-		target->ops = &ops;
-		options.replaces = replaced;
-		options.num_replaces = replaced ? 1 : 0;
-		if (path && bundle_read(path, &bundle))
-			_exit(3);
-		if (path ? engine_apply(target, bundle, &options, NULL)
-		         : engine_revert(target, replaced, &options, NULL))
-			_exit(4);
-		_exit(5);
-	}
-	assert_true(child > 0);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) <= 1);
-	return WEXITSTATUS(status);
+	options.replaces = id;
+	options.num_replaces = 1;
+	return options;
 }
 
 /** The names of what is applied, in order, as the next hfx finds it. */
@@ -213,6 +166,7 @@ static void a_killed_replacement_leaves_the_old_patch_or_the_new(void **state)
 	const char *v3 = make_bundle(PLAIN, "v3", 4, 0);
 	const char *next = make_bundle(PLAIN, "next", 8, 80);
 	const struct digest replaced = id_of(v2);
+	const struct engine_options options = replacing(&replaced);
 	size_t i = 0;
 	bool is_killed = true;
 
@@ -225,7 +179,7 @@ static void a_killed_replacement_leaves_the_old_patch_or_the_new(void **state)
 		assert_results(&victim, 1, 10);
 		assert_int_equal(apply_outside(&victim, v1), 0);
 		assert_int_equal(apply_outside(&victim, v2), 0);
-		is_killed = be_killed(&victim, v3, &replaced, i);
+		is_killed = be_killed(&victim, v3, &options, i);
 		assert_applied(&victim, is_new ? "v1 v3 " : "v1 v2 ");
 		assert_results(&victim, is_new ? 4 : 3, 20);
 		assert_in_order(&victim, next);
@@ -240,6 +194,7 @@ static void a_killed_replacement_puts_back_what_only_the_old_had(void **state)
 	const char *v2 = make_bundle(PLAIN, "v2", 3, 0);
 	const char *next = make_bundle(PLAIN, "next", 8, 80);
 	const struct digest replaced = id_of(v1);
+	const struct engine_options options = replacing(&replaced);
 	size_t i = 0;
 	bool is_killed = true;
 
@@ -250,7 +205,7 @@ static void a_killed_replacement_puts_back_what_only_the_old_had(void **state)
 
 		assert_results(&victim, 1, 10);
 		assert_int_equal(apply_outside(&victim, v1), 0);
-		is_killed = be_killed(&victim, v2, &replaced, i);
+		is_killed = be_killed(&victim, v2, &options, i);
 		assert_applied(&victim, is_new ? "v2 " : "v1 ");
 		assert_results(&victim, is_new ? 3 : 2, is_new ? 10 : 20);
 		assert_in_order(&victim, next);
@@ -264,6 +219,7 @@ static void a_killed_revert_is_finished(void **state)
 	const char *v1 = make_bundle(PLAIN, "v1", 2, 20);
 	const char *next = make_bundle(PLAIN, "next", 8, 80);
 	const struct digest id = id_of(v1);
+	const struct engine_options options = replacing(&id);
 	bool is_killed = true;
 
 	(void)state;
@@ -272,7 +228,7 @@ static void a_killed_revert_is_finished(void **state)
 
 		assert_results(&victim, 1, 10);
 		assert_int_equal(apply_outside(&victim, v1), 0);
-		is_killed = be_killed(&victim, NULL, &id, i);
+		is_killed = be_killed(&victim, NULL, &options, i);
 		assert_applied(&victim, i ? "" : "v1 ");
 		assert_results(&victim, i ? 1 : 2, i ? 10 : 20);
 		assert_in_order(&victim, next);

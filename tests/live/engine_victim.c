@@ -195,6 +195,11 @@ static bool obey_libhfx(const char *command, char *arg)
 	const struct hfx_apply_opts patient = {.sz = sizeof(patient), PATIENCE};
 	const struct hfx_apply_opts alone = {
 		.sz = sizeof(alone), PATIENCE, .flags = HFX_APPLY_REPLACE_ALL};
+	const struct hfx_apply_opts redirecting = {
+		.sz = sizeof(redirecting),
+		PATIENCE,
+		.flags = HFX_APPLY_REDIRECT_CALLS,
+	};
 	const struct hfx_revert_opts all = {.sz = sizeof(all), PATIENCE};
 	const struct hfx_apply_opts dry_run = {
 		.sz = sizeof(dry_run),
@@ -203,6 +208,8 @@ static bool obey_libhfx(const char *command, char *arg)
 
 	if (!strcmp(command, "apply"))
 		answer(hfx_apply_bundle(arg, &patient, NULL));
+	else if (!strcmp(command, "redirect"))
+		answer(hfx_apply_bundle(arg, &redirecting, NULL));
 	else if (!strcmp(command, "try"))
 		answer(hfx_apply_bundle(arg, &dry_run, NULL));
 	else if (!strcmp(command, "replace"))

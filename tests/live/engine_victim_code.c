@@ -28,6 +28,21 @@ __attribute__((__noipa__)) int victim_sum(void)
 	return victim_f() + 100 * victim_g();
 }
 
+/* A function whose call of victim_f() lies across two pages. */
+__asm__(".pushsection .text\n"
+        "	.balign 4096\n"
+        "	.skip 4086, 0xcc\n"
+        "	.globl victim_across\n"
+        "	.type victim_across, @function\n"
+        "victim_across:\n"
+        "	sub $8, %rsp\n"
+        "	nopl (%rax)\n"
+        "	call victim_f@PLT\n"
+        "	add $8, %rsp\n"
+        "	ret\n"
+        "	.size victim_across, . - victim_across\n"
+        "	.popsection\n");
+
 static int note_tls_index(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	uintptr_t here = (uintptr_t)&note_tls_index - info->dlpi_addr;

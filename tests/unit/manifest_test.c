@@ -115,6 +115,11 @@ static void check_module(const struct manifest_module *a,
 	assert_int_equal(a->old_code[0].old_addr, b->old_code[0].old_addr);
 	assert_int_equal(a->old_code[0].old_size, b->old_code[0].old_size);
 	assert_int_equal(a->needs_safe_point, b->needs_safe_point);
+	assert_int_equal(a->num_calls, b->num_calls);
+	for (size_t i = 0; i < a->num_calls; i++) {
+		assert_int_equal(a->calls[i].function, b->calls[i].function);
+		assert_int_equal(a->calls[i].old_addr, b->calls[i].old_addr);
+	}
 	assert_int_equal(a->num_imports, b->num_imports);
 	assert_string_equal(a->imports[0].name, b->imports[0].name);
 	assert_string_equal(a->imports[0].version, b->imports[0].version);
@@ -380,6 +385,33 @@ static void hooks_have_addresses_and_a_starter(void **state)
 	        "post_revert is 0");
 	refused(WITH_HOOKS("{\"other\":16,\"starter\":32}"),
 	        "hooks.other: unknown member");
+}
+
+#define WITH_CALLS(function, value)                                            \
+	ROOT_WITH("{" MODULE_HEAD ",\"functions\":[" function                  \
+	          "],\"imports\":[],\"objects\":[],\"warnings\":[],"           \
+	          "\"calls\":" value "}")
+#define CALL(function, address)                                                \
+	"{\"function\":" function ",\"address\":" address "}"
+
+static void calls_lead_to_changed_functions_in_ascending_order(void **state)
+{
+#define CHANGED                                                                \
+	"{" FUNCTION_HEAD "\"kind\":\"changed\"," OLD_CODE "," NEW_CODE "}"
+	(void)state;
+	accepted(WITH_CALLS(CHANGED, "[" CALL("0", "7") "]"));
+	accepted(WITH_CALLS(CHANGED,
+	                    "[" CALL("0", "7") "," CALL("0", "12") "]"));
+	refused(WITH_CALLS(CHANGED, "[]"), "calls: empty");
+	refused(WITH_CALLS(CHANGED, "[" CALL("1", "7") "]"),
+	        "calls[0]: function is no changed function of the module");
+	refused(WITH_CALLS(NEW_FUNCTION, "[" CALL("0", "7") "]"),
+	        "calls[0]: function is no changed function of the module");
+	refused(WITH_CALLS(CHANGED, "[" CALL("0", "7") "," CALL("0", "7") "]"),
+	        "calls[1]: not behind the one before");
+	refused(WITH_CALLS(CHANGED, "[{\"function\":0}]"), "address: missing");
+	refused(WITH_CALLS(CHANGED, "[" CALL("0", "-1") "]"), "negative");
+#undef CHANGED
 }
 
 static void a_part_is_of_a_function_that_is_there(void **state)
@@ -680,6 +712,8 @@ int main(void)
 		cmocka_unit_test(old_code_is_of_a_function_that_is_there),
 		cmocka_unit_test(a_shadow_table_has_an_address),
 		cmocka_unit_test(hooks_have_addresses_and_a_starter),
+		cmocka_unit_test(
+			calls_lead_to_changed_functions_in_ascending_order),
 		cmocka_unit_test(a_part_is_of_a_function_that_is_there),
 		cmocka_unit_test(a_manifest_without_modules_is_refused),
 		cmocka_unit_test(

@@ -399,6 +399,24 @@ static void places_stand_in_order_and_apart(void **state)
 	buffer_deinit(&record);
 }
 
+static void a_place_may_be_of_a_call(void **state)
+{
+	struct record_site site = {
+		0x555555555004, {0xe8, 1, 0, 0, 0}, {0xe8, 0, 0, 0, 1}};
+	struct engine_patch patch = sample(), read;
+	struct buffer record;
+
+	(void)state;
+	patch.sites = &site;
+	assert_null(record_format(&patch, &record));
+	assert_null(record_parse(record.data, record.size, patch.record_addr,
+	                         &read));
+	assert_int_equal(read.num_sites, 1);
+	assert_memory_equal(&read.sites[0], &site, sizeof(site));
+	engine_patch_deinit(&read);
+	buffer_deinit(&record);
+}
+
 #define STEP UINT64_C(0x10000000)
 
 /** A process with a record at each of its mappings. */
@@ -486,6 +504,7 @@ int main(void)
 		cmocka_unit_test(
 			a_string_is_copied_once_and_not_for_each_who_names_it),
 		cmocka_unit_test(places_stand_in_order_and_apart),
+		cmocka_unit_test(a_place_may_be_of_a_call),
 		cmocka_unit_test(the_records_of_a_process_have_a_limit_in_all),
 	};
 

@@ -67,6 +67,10 @@ static inline void sample_module(struct manifest_module *module)
 	module->old_code[0] = (struct manifest_old_code){0, 1200, 17};
 	module->num_old_code = 1;
 	module->needs_safe_point = true;
+	module->calls = calloc(2, sizeof(*module->calls));
+	module->calls[0] = (struct manifest_call){0, 1300};
+	module->calls[1] = (struct manifest_call){0, 1305};
+	module->num_calls = 2;
 	module->imports = calloc(1, sizeof(*module->imports));
 	module->imports[0] = (struct manifest_import){
 		strdup("memchr"), strdup("GLIBC_2.2.5"), strdup("libc.so.6")};
