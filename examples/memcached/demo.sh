@@ -19,62 +19,12 @@ memcached=${HFX_MEMCACHED:-$build/examples/memcached}
 PATH=$build/bin:$PATH
 work=$(mktemp -d)
 pids=()
+# Set by start_server.
+proxy_pid=
+backend_port=
 
-cleanup()
-{
-	for pid in "${pids[@]}"; do
-		kill "$pid" 2>"$work/kill.log" || true
-	done
-	wait
-	rm -rf "$work"
-}
-trap cleanup EXIT
-
-die()
-{
-	echo "demo.sh: $*" >&2
-	exit 1
-}
-
-say()
-{
-	printf '\n== %s\n' "$*"
-}
-
-# Arguments are shown as one would type them.
-run()
-{
-	printf '$ %s\n' "${*@Q}" | sed "s/'\([[:alnum:]._/-]*\)'/\1/g"
-	"$@"
-}
-
-# start_server NAME PROGRAM OPTION...: set NAME_pid and NAME_port.
-start_server()
-{
-	local name=$1 file=$work/$1.port
-	shift
-	MEMCACHED_PORT_FILENAME=$file "$@" -l 127.0.0.1 -p -1 -U 0 \
-		-u "$(id -un)" &
-	pids+=($!)
-	declare -g "${name}_pid=$!"
-	for _ in $(seq 100); do
-		[ -s "$file" ] && break
-		sleep 0.1
-	done
-	[ -s "$file" ] || die "$1 did not start"
-	declare -g "${name}_port=$(sed -n 's/^TCP INET: //p' "$file")"
-}
-
-# ask TEXT: send a line to the proxy and print its answer's first line.
-ask()
-{
-	local line
-	exec 3<>"/dev/tcp/127.0.0.1/$proxy_port"
-	printf '%s\r\n' "$1" >&3
-	IFS= read -r -t 5 line <&3 || die "no answer to: $1"
-	exec 3>&-
-	printf '%s\n' "${line%$'\r'}"
-}
+# shellcheck source=examples/memcached/servers.sh
+. "$here/servers.sh"
 
 # expect ANSWER: what the proxy says to keys behind many spaces.
 #
