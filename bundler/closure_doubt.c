@@ -80,12 +80,31 @@ static struct hfx_error *unit_of(struct closure *closure, char **ret)
 	                          false, ret);
 }
 
-/* What is local to another file has no name in the current function. */
-static bool can_mean(const char *unit, const struct symbol *object)
+/* No variable of the source: CSWTCH.3, __func__. */
+static bool is_made_by_compiler(const struct symbol *object)
 {
-	return !object->is_local || !unit || !*unit ||
+	return strchr(object->name, '.') || !strncmp(object->name, "__", 2);
+}
+
+/*
+ * What is local to another file has no name in the current function. But that a
+ * symbol is local says little: linkers make those so that are not exported.
+ */
+static struct hfx_error *can_mean(struct closure *closure, const char *unit,
+                                  const struct symbol *object, bool *ret)
+{
+	bool is_static = true;
+
+	*ret = !object->is_local || !unit || !*unit ||
 	       !is_source(object->file) ||
 	       !strcmp(file_name(unit), file_name(object->file));
+	if (*ret)
+		return NULL;
+	if (!is_made_by_compiler(object))
+		HFX_TRY(debug_info_is_static(closure->new_program->debug,
+		                             object->addr, &is_static));
+	*ret = !is_static;
+	return NULL;
 }
 
 struct hfx_error *closure_can_mean(struct closure *closure,
@@ -94,8 +113,7 @@ struct hfx_error *closure_can_mean(struct closure *closure,
 	HFX_CLEANUP(hfx_free) char *unit = NULL;
 
 	HFX_TRY(unit_of(closure, &unit));
-	*ret = can_mean(unit, object);
-	return NULL;
+	return can_mean(closure, unit, object, ret);
 }
 
 /* ---- Readings ----------------------------------------------------------- */
@@ -156,6 +174,7 @@ static struct hfx_error *add_if_near(struct closure *closure, const char *unit,
 	const struct dynamic_relocation *relocation =
 		program_relocation_at(program, object->addr);
 	struct place place = place_at(program, object->addr);
+	bool can = false;
 
 	/* Nobody counts to a copy of a library's object. */
 	if (relocation && relocation->type == R_X86_64_COPY &&
@@ -163,10 +182,10 @@ static struct hfx_error *add_if_near(struct closure *closure, const char *unit,
 		return NULL;
 	/* Of several names for one object, and of parts, the one that counts.
 	 */
-	if (place.symbol != object || !can_mean(unit, object) ||
-	    !is_near(object, addr, counts_up))
+	if (place.symbol != object || !is_near(object, addr, counts_up))
 		return NULL;
-	return add_reading(closure, object, addr, readings);
+	HFX_TRY(can_mean(closure, unit, object, &can));
+	return can ? add_reading(closure, object, addr, readings) : NULL;
 }
 
 static struct hfx_error *find_readings(struct closure *closure, uint64_t addr,

@@ -340,6 +340,11 @@ debug_info_variable_alignment(struct debug_info *debug, uint64_t addr,
 HFX_MUST_CHECK struct hfx_error *debug_info_is_array(struct debug_info *debug,
                                                      uint64_t addr, bool *ret);
 
+/** Whether only its own file can name the variable at @p addr; false if it is
+ * unknown. */
+HFX_MUST_CHECK struct hfx_error *debug_info_is_static(struct debug_info *debug,
+                                                      uint64_t addr, bool *ret);
+
 /** "file:line" of the variable at @p addr, owned; "" if unknown. */
 HFX_MUST_CHECK struct hfx_error *
 debug_info_variable_source(struct debug_info *debug, uint64_t addr, char **ret);
