@@ -296,6 +296,13 @@ struct program {
 const struct section *program_section_at(const struct program *program,
                                          uint64_t addr);
 
+/**
+ * Section with initial values of thread-local variables (.tdata) that holds
+ * @p addr, or `NULL`. Those without overlap with what follows.
+ */
+const struct section *program_tls_data_at(const struct program *program,
+                                          uint64_t addr);
+
 /** Function whose bytes hold @p addr, or `NULL`. */
 struct function *program_function_at(const struct program *program,
                                      uint64_t addr);

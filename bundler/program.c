@@ -54,6 +54,19 @@ const struct section *program_section_at(const struct program *program,
 	return NULL;
 }
 
+const struct section *program_tls_data_at(const struct program *program,
+                                          uint64_t addr)
+{
+	for (size_t i = 0; i < program->num_sections; i++) {
+		const struct section *section = &program->sections[i];
+
+		if (section->kind == SECTION_TLS && section->data &&
+		    addr - section->addr < section->size)
+			return section;
+	}
+	return NULL;
+}
+
 struct function *program_function_at(const struct program *program,
                                      uint64_t addr)
 {

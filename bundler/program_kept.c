@@ -72,14 +72,9 @@ static struct hfx_error *add_pointer(struct program *program, size_t num_sorted,
 static const struct section *section_at(const struct program *program,
                                         uint64_t addr)
 {
-	for (size_t i = 0; i < program->num_sections; i++) {
-		const struct section *section = &program->sections[i];
+	const struct section *section = program_tls_data_at(program, addr);
 
-		if (section->kind == SECTION_TLS && section->data &&
-		    addr - section->addr < section->size)
-			return section;
-	}
-	return program_section_at(program, addr);
+	return section ? section : program_section_at(program, addr);
 }
 
 /*

@@ -55,24 +55,10 @@ static uint64_t image_addr(const struct program *program)
 	return addr;
 }
 
-/* Where .tdata holds the address; .tbss overlaps with what follows. */
-static const struct section *data_at(const struct program *program,
-                                     uint64_t addr)
-{
-	for (size_t i = 0; i < program->num_sections; i++) {
-		const struct section *section = &program->sections[i];
-
-		if (section->kind == SECTION_TLS && section->data &&
-		    addr - section->addr < section->size)
-			return section;
-	}
-	return NULL;
-}
-
 /* Byte of a variable's initial value; .tbss is zeros. */
 static uint8_t byte_at(const struct program *program, uint64_t addr)
 {
-	const struct section *section = data_at(program, addr);
+	const struct section *section = program_tls_data_at(program, addr);
 
 	return section ? section->data[addr - section->addr] : 0;
 }
@@ -80,8 +66,9 @@ static uint8_t byte_at(const struct program *program, uint64_t addr)
 static const struct dynamic_relocation *
 pointer_at(const struct program *program, uint64_t addr)
 {
-	return data_at(program, addr) ? program_relocation_at(program, addr)
-	                              : NULL;
+	return program_tls_data_at(program, addr)
+	               ? program_relocation_at(program, addr)
+	               : NULL;
 }
 
 /* Offset at which the initial values of two variables differ, or the size. */
