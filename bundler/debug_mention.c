@@ -4,12 +4,89 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
+
 /** Nesting of structures without names, of blocks and of inlined functions. */
 #define MAX_DEPTH 64
+
+/* ---- What was found out of types ---------------------------------------- */
+
+/** The place of @p type, or the free one where it belongs. */
+static struct debug_known_type *find_known(const struct debug_known *known,
+                                           const void *type)
+{
+	size_t i = ((uintptr_t)type * 0x9e3779b97f4a7c15) >> 32;
+
+	for (;; i++) {
+		struct debug_known_type *slot =
+			&known->slots[i & (known->num_slots - 1)];
+
+		if (!slot->type || slot->type == type)
+			return slot;
+	}
+}
+
+static struct hfx_error *grow(struct debug_known *known)
+{
+	struct debug_known bigger = {
+		.num_types = known->num_types,
+		.num_slots = known->num_slots ? known->num_slots * 2 : 1024,
+	};
+
+	bigger.slots = calloc(bigger.num_slots, sizeof(*bigger.slots));
+	if (!bigger.slots)
+		return hfx_error_no_memory();
+	for (size_t i = 0; i < known->num_slots; i++)
+		if (known->slots[i].type)
+			*find_known(&bigger, known->slots[i].type) =
+				known->slots[i];
+	free(known->slots);
+	*known = bigger;
+	return NULL;
+}
+
+static struct hfx_error *remember(struct debug_known *known, const void *type,
+                                  enum debug_mention mention)
+{
+	/* At most half full: a search always meets a free place. */
+	if (known->num_types * 2 >= known->num_slots)
+		HFX_TRY(grow(known));
+	struct debug_known_type *slot = find_known(known, type);
+	known->num_types += !slot->type;
+	*slot = (struct debug_known_type){type, mention};
+	return NULL;
+}
+
+static bool recall(const struct debug_known *known, const void *type,
+                   enum debug_mention *ret)
+{
+	if (!known->num_slots)
+		return false;
+	const struct debug_known_type *slot = find_known(known, type);
+	*ret = slot->mention;
+	return slot->type;
+}
+
+static void forget(struct debug_known *known)
+{
+	if (known->num_types)
+		memset(known->slots, 0,
+		       known->num_slots * sizeof(*known->slots));
+	known->num_types = 0;
+}
+
+/* ---- Keys --------------------------------------------------------------- */
 
 void debug_keys_deinit(struct debug_keys *keys)
 {
 	free(keys->items);
+	free(keys->known.slots);
+}
+
+struct hfx_error *debug_keys_add(struct debug_keys *keys, struct debug_key key)
+{
+	forget(&keys->known);
+	return HFX_ARRAY_PUSH(keys, items, key) ? NULL : hfx_error_no_memory();
 }
 
 bool debug_keys_have(const struct debug_keys *keys, const char *name,
@@ -29,7 +106,7 @@ static enum debug_mention stronger(enum debug_mention a, enum debug_mention b)
 
 /** What the members of a structure without a name mention. */
 static struct hfx_error *mention_inside(struct debug_info *debug,
-                                        const struct debug_keys *keys,
+                                        struct debug_keys *keys,
                                         Dwarf_Die *type, unsigned depth,
                                         enum debug_mention *ret)
 {
@@ -73,28 +150,29 @@ static struct hfx_error *is_of_pointer(struct debug_info *debug,
 	return NULL;
 }
 
-/** How the DW_AT_type of @p die has one of the types. */
-struct hfx_error *debug_mention_of(struct debug_info *debug,
-                                   const struct debug_keys *keys,
-                                   Dwarf_Die *die, unsigned depth,
-                                   enum debug_mention *ret)
+/** Whether a key is the name of @p type, whose tag before was @p tag. */
+static bool is_key(const struct debug_keys *keys, Dwarf_Die *type, int tag)
+{
+	const char *name = debug_name(type);
+
+	return *name && debug_keys_have(keys, name, tag == DW_TAG_typedef);
+}
+
+/** How @p type is one of the types, or is made of them. */
+static struct hfx_error *mention_by(struct debug_info *debug,
+                                    struct debug_keys *keys, Dwarf_Die type,
+                                    unsigned depth, enum debug_mention *ret)
 {
 	enum debug_mention direct = DEBUG_MENTION_VALUE;
-	Dwarf_Die type = *die;
-	bool found;
+	bool found = true;
 
 	*ret = DEBUG_MENTION_NONE;
 	for (int steps = 0; steps < DEBUG_MAX_CHAIN; steps++) {
-		HFX_TRY(debug_follow(debug, &type, DW_AT_type, &type, &found));
-		if (!found)
-			return NULL;
 		int tag = dwarf_tag(&type);
 		if (is_pointer(tag))
 			direct = DEBUG_MENTION_POINTER;
 		HFX_TRY(debug_type_resolve(debug, &type, &type));
-		if (debug_name(&type)[0] &&
-		    debug_keys_have(keys, debug_name(&type),
-		                    tag == DW_TAG_typedef)) {
+		if (is_key(keys, &type, tag)) {
 			bool is_indirect;
 
 			HFX_TRY(is_of_pointer(debug, &type, &is_indirect));
@@ -103,11 +181,29 @@ struct hfx_error *debug_mention_of(struct debug_info *debug,
 		}
 		if (debug_is_aggregate(&type))
 			break;
+		HFX_TRY(debug_follow(debug, &type, DW_AT_type, &type, &found));
+		if (!found)
+			return NULL;
 	}
 	if (!debug_is_aggregate(&type) || debug_name(&type)[0] ||
 	    depth > MAX_DEPTH || direct != DEBUG_MENTION_VALUE)
 		return NULL;
 	return mention_inside(debug, keys, &type, depth, ret);
+}
+
+struct hfx_error *debug_mention_of(struct debug_info *debug,
+                                   struct debug_keys *keys, Dwarf_Die *die,
+                                   unsigned depth, enum debug_mention *ret)
+{
+	Dwarf_Die type;
+	bool found;
+
+	*ret = DEBUG_MENTION_NONE;
+	HFX_TRY(debug_follow(debug, die, DW_AT_type, &type, &found));
+	if (!found || recall(&keys->known, type.addr, ret))
+		return NULL;
+	HFX_TRY(mention_by(debug, keys, type, depth, ret));
+	return remember(&keys->known, type.addr, *ret);
 }
 
 /* ---- Functions ---------------------------------------------------------- */

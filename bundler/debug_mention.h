@@ -15,12 +15,6 @@ struct debug_key {
 	bool is_typedef;
 };
 
-struct debug_keys {
-	struct debug_key *items;
-	size_t num_items;
-	size_t cap_items;
-};
-
 /** How a declaration has a type. */
 enum debug_mention {
 	DEBUG_MENTION_NONE,
@@ -28,10 +22,26 @@ enum debug_mention {
 	DEBUG_MENTION_VALUE,
 };
 
+/** Some types; those that the DIEs lead to are looked at once. */
+struct debug_keys {
+	struct debug_key *items;
+	size_t num_items;
+	size_t cap_items;
+	/** Of types of one file, by the place of the DIE: a hash table. */
+	struct debug_known {
+		struct debug_known_type {
+			const void *type;
+			enum debug_mention mention;
+		} * slots;
+		size_t num_slots;
+		size_t num_types;
+	} known;
+};
+
 /** What a walk over a function's declarations is for. */
 struct debug_visitor {
 	struct debug_info *debug;
-	const struct debug_keys *keys;
+	struct debug_keys *keys;
 	/** Strongest mention; pointers in variables that are not parameters. */
 	enum debug_mention mention;
 	bool has_pointer_variable;
@@ -44,6 +54,9 @@ struct debug_visitor {
 
 void debug_keys_deinit(struct debug_keys *keys);
 
+HFX_MUST_CHECK struct hfx_error *debug_keys_add(struct debug_keys *keys,
+                                                struct debug_key key);
+
 bool debug_keys_have(const struct debug_keys *keys, const char *name,
                      bool is_typedef);
 
@@ -53,7 +66,7 @@ bool debug_keys_have(const struct debug_keys *keys, const char *name,
  * @param[in] depth 0.
  */
 HFX_MUST_CHECK struct hfx_error *
-debug_mention_of(struct debug_info *debug, const struct debug_keys *keys,
+debug_mention_of(struct debug_info *debug, struct debug_keys *keys,
                  Dwarf_Die *die, unsigned depth, enum debug_mention *ret);
 
 /** Look at all that a function declares, and at what is inlined into it. */

@@ -116,6 +116,8 @@ struct debug_info {
 	const char *path;
 	/** tsearch() tree of the units by their `cu`; owns them. */
 	void *units;
+	/** The one that was looked for last; `NULL` at first. */
+	struct debug_unit *last_unit;
 	/** Units of the file itself in its order; borrowed. */
 	struct debug_unit **listed;
 	size_t num_listed;

@@ -127,11 +127,19 @@ static struct hfx_error *get_unit(struct debug_info *debug, Dwarf_CU *cu,
                                   struct debug_unit **ret)
 {
 	const struct debug_unit key = {.cu = cu};
-	void *node = tfind(&key, &debug->units, compare_units);
+	void *node;
 
-	if (!node)
-		return create_unit(debug, cu, ret);
-	*ret = *(struct debug_unit **)node;
+	/* Most references stay in their unit. */
+	if (debug->last_unit && debug->last_unit->cu == cu) {
+		*ret = debug->last_unit;
+		return NULL;
+	}
+	node = tfind(&key, &debug->units, compare_units);
+	if (node)
+		*ret = *(struct debug_unit **)node;
+	else
+		HFX_TRY(create_unit(debug, cu, ret));
+	debug->last_unit = *ret;
 	return NULL;
 }
 

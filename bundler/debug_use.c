@@ -23,7 +23,7 @@
 
 struct search {
 	struct debug_info *debug;
-	const struct debug_keys *keys;
+	struct debug_keys *keys;
 	struct debug_type_change *change;
 	/** Addresses of OLD's functions that go, sorted; and which are open. */
 	const struct debug_function_pair *functions;
@@ -112,9 +112,7 @@ static struct hfx_error *add_holder(struct search *search, Dwarf_Die *type)
 	if (!key.name[0] || search->holders->num_items >= MAX_KEYS ||
 	    debug_keys_have(search->holders, key.name, false))
 		return NULL;
-	return HFX_ARRAY_PUSH(search->holders, items, key)
-	               ? NULL
-	               : hfx_error_no_memory();
+	return debug_keys_add(search->holders, key);
 }
 
 static struct hfx_error *add_key(struct search *search, Dwarf_Die *type)
@@ -124,9 +122,7 @@ static struct hfx_error *add_key(struct search *search, Dwarf_Die *type)
 	if (!key.name[0] || debug_keys_have(search->keys, key.name, false) ||
 	    debug_keys_have(&search->found, key.name, false))
 		return NULL;
-	return HFX_ARRAY_PUSH(&search->found, items, key)
-	               ? NULL
-	               : hfx_error_no_memory();
+	return debug_keys_add(&search->found, key);
 }
 
 /** A member or base of @p type. */
@@ -256,8 +252,7 @@ static struct hfx_error *grow_keys(struct search *search,
 {
 	*again_ret = search->found.num_items;
 	for (size_t i = 0; i < search->found.num_items; i++)
-		if (!HFX_ARRAY_PUSH(keys, items, search->found.items[i]))
-			return hfx_error_no_memory();
+		HFX_TRY(debug_keys_add(keys, search->found.items[i]));
 	search->found.num_items = 0;
 	return NULL;
 }
@@ -339,7 +334,7 @@ visit_globals(struct debug_visitor *visitor,
 
 static struct hfx_error *find_users(struct debug_pair *pair,
                                     const struct debug_function_pair *functions,
-                                    size_t count, const struct debug_keys *keys,
+                                    size_t count, struct debug_keys *keys,
                                     struct debug_type_change *change)
 {
 	struct debug_subprogram function;
@@ -394,12 +389,10 @@ static struct hfx_error *find_uses(struct debug_pair *pair,
 		return NULL;
 	if (!*change->key)
 		return judge_stack(change, true);
-	if (!HFX_ARRAY_PUSH(&keys, items, key))
-		return hfx_error_no_memory();
+	HFX_TRY(debug_keys_add(&keys, key));
 	HFX_TRY(find_storage(pair, functions, count, change, &keys, &holders));
 	for (size_t i = 0; i < holders.num_items; i++)
-		if (!HFX_ARRAY_PUSH(&keys, items, holders.items[i]))
-			return hfx_error_no_memory();
+		HFX_TRY(debug_keys_add(&keys, holders.items[i]));
 	HFX_TRY(find_users(pair, functions, count, &keys, change));
 	return judge_stack(change, change->is_enum);
 }
