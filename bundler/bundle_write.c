@@ -12,9 +12,7 @@
 #include "bundle_write.h"
 #include "cleanup.h"
 
-/** From 16 on takes many times as long, and gains nothing on small images. */
-#define COMPRESSION_LEVEL 15
-#define TAR_BLOCK         512
+#define TAR_BLOCK 512
 
 /** Bytes that grow as the archive is written. */
 struct sink {
@@ -148,6 +146,15 @@ static void free_context(ZSTD_CCtx **context)
 	ZSTD_freeCCtx(*context);
 }
 
+/**
+ * From 16 on takes many times as long, and gains nothing on small images. On
+ * large ones 15 gains a fiftieth over 8, and takes 10 MiB more.
+ */
+static int level_for(size_t num_bytes)
+{
+	return num_bytes < 1 << 18 ? 15 : 8;
+}
+
 /*
  * Not libarchive's filter: that writes no checksum and no size, and the reader
  * wants both.
@@ -160,8 +167,9 @@ static struct hfx_error *compress(const struct sink *tar, struct buffer *ret)
 
 	packed = ZSTD_isError(bound) ? NULL : malloc(bound);
 	if (!context || !packed ||
-	    ZSTD_isError(ZSTD_CCtx_setParameter(
-		    context, ZSTD_c_compressionLevel, COMPRESSION_LEVEL)) ||
+	    ZSTD_isError(ZSTD_CCtx_setParameter(context,
+	                                        ZSTD_c_compressionLevel,
+	                                        level_for(tar->num_bytes))) ||
 	    ZSTD_isError(
 		    ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)))
 		return hfx_error_no_memory();
