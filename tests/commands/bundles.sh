@@ -2,37 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Patches that replace each other, and calls that are redirected to them.
-#
-#	bundles.sh CASE HFX HFX_BUNDLE LIBHFX CC SOURCE
-#
-# CASE is one of the functions below. It works in a temporary folder, which is
-# kept if HFX_KEEP_SANDBOX is set.
-set -euo pipefail
-
-case_name=$1
-hfx=$2
-hfx_bundle=$3
-cc=$5
-folder=$(mktemp -d)
-pids=()
-
-die()
-{
-	echo "bundles.sh $case_name: $*" >&2
-	exit 1
-}
-
-clean_up()
-{
-	if [ ${#pids[@]} -gt 0 ]; then
-		kill -9 "${pids[@]}" 2>/dev/null || true
-	fi
-	if [ -z "${HFX_KEEP_SANDBOX:-}" ]; then
-		rm -rf "$folder"
-	fi
-}
-trap clean_up EXIT
-cd "$folder"
+here=$(dirname "$(realpath "$0")")
+. "$here/setup.sh"
 
 # Answers each line with what two functions give, which change with the
 # version; `both` is a caller that stays the same.
@@ -126,16 +97,6 @@ runs()
 	"$@" >runs.log 2>&1 || die "$* ended with $?: $(cat runs.log)"
 }
 
-# fails CODE COMMAND...: it must end so; its output is in runs.log.
-fails()
-{
-	local code=$1 got=0
-
-	shift
-	"$@" >runs.log 2>&1 || got=$?
-	[ "$got" = "$code" ] || die "$* ended with $got: $(cat runs.log)"
-}
-
 # says TEXT [FILE]
 says()
 {
@@ -179,17 +140,17 @@ what_cannot_be_replaced_is_said()
 	build 1 2 3
 	start
 	fails 1 "$hfx" apply "$pid" v2.hfx --replaces v1
-	says "has no patch v1"
+	said fails.log "has no patch v1"
 	answers 0
 	runs "$hfx" apply "$pid" v1.hfx
 	runs "$hfx" apply "$pid" v2.hfx
 	fails 1 "$hfx" apply "$pid" v3.hfx --replaces v1
-	says "v2 was applied on top of v1"
+	said fails.log "v2 was applied on top of v1"
 	answers 102
 	fails 1 "$hfx" apply "$pid" v2.hfx --replaces v1
-	says "v2 is already applied"
+	said fails.log "v2 is already applied"
 	fails 2 "$hfx" apply --all --undo-on-failure v3.hfx --replaces v1
-	says "--undo-on-failure would not bring back"
+	said fails.log "--undo-on-failure would not bring back"
 	answers 102
 }
 

@@ -2,39 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Patches take effect while no thread is inside what they replace.
-#
-#	safe_points.sh CASE HFX HFX_BUNDLE LIBHFX CC SOURCE
-#
-# CASE is one of the functions below. It works in a temporary folder, which is
-# kept if HFX_KEEP_SANDBOX is set.
-set -euo pipefail
-
-case_name=$1
-hfx=$2
-hfx_bundle=$3
-libhfx=$4
-cc=$5
-source=$6
-folder=$(mktemp -d)
-pids=()
-
-die()
-{
-	echo "safe_points.sh $case_name: $*" >&2
-	exit 1
-}
-
-clean_up()
-{
-	if [ ${#pids[@]} -gt 0 ]; then
-		kill -9 "${pids[@]}" 2>/dev/null || true
-	fi
-	if [ -z "${HFX_KEEP_SANDBOX:-}" ]; then
-		rm -rf "$folder"
-	fi
-}
-trap clean_up EXIT
-cd "$folder"
+here=$(dirname "$(realpath "$0")")
+. "$here/setup.sh"
 
 # A server that obeys one command a line. `work` and `check` stop half-way in
 # the functions that change until the next line comes; the second does so in

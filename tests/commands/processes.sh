@@ -1,0 +1,228 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Many processes, and new starts of a program.
+here=$(dirname "$(realpath "$0")")
+. "$here/setup.sh"
+. "$here/server.sh"
+
+# ---- apply --all -----------------------------------------------------------
+
+all_processes_of_a_build_are_patched()
+{
+	local one two three
+
+	make_bundle
+	start one
+	one=$pid
+	start two
+	two=$pid
+	start other ./new/server
+	"$hfx" apply "$one" fix.hfx >/dev/null
+	"$hfx" apply --all --dry-run fix.hfx >all.log
+	answers two 101
+	"$hfx" apply --all fix.hfx >all.log
+	said all.log "fix is already applied to $one (server)"
+	said all.log "applied fix (1 function) to $two (server) in"
+	said all.log "fix: 2 processes, applied to 1, already in 1"
+	answers one 203
+	answers two 203
+
+	# One fails: something else has changed the code there.
+	start three
+	three=$pid
+	start four
+	"$hfx" revert "$one" fix >/dev/null
+	gdb -nx -batch -p "$three" -ex 'set var *(char *)answer = 0x90' \
+		>gdb.log 2>&1 || skip "no gdb"
+	fails 1 "$hfx" apply --all fix.hfx
+	said fails.log "process $three: the code of answer in process $three"
+	said fails.log "fix: 4 processes, applied to 2, already in 1, failed for 1"
+	answers four 203
+
+	# With --undo-on-failure nobody gets it who had not had it before.
+	"$hfx" revert "$one" fix >/dev/null
+	"$hfx" revert "$pid" fix >/dev/null
+	fails 1 "$hfx" apply --all --undo-on-failure fix.hfx
+	said fails.log "failed for 1"
+	said fails.log "reverted fix of $one (server) in"
+	answers one 101
+	answers two 203
+	answers four 101
+	fails 2 "$hfx" apply --undo-on-failure 1 fix.hfx
+	fails 2 "$hfx" apply --all 1 fix.hfx
+}
+
+# A server whose children come and go all the time.
+processes_that_are_forked_meanwhile_are_patched_too()
+{
+	cat >server.c <<'END'
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+__attribute__((noipa)) int answer(int number)
+{
+#ifdef NEW
+	return number * 3 + 200;
+#else
+	return number * 7 % 5 + 99;
+#endif
+}
+int main(void)
+{
+	for (int i = 0;; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			sleep(1);
+			_exit(answer(i) == 0);
+		}
+		usleep(50000);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			;
+	}
+}
+END
+	make_bundle
+	./old/server &
+	pid=$!
+	pids+=("$pid")
+	sleep 1
+	"$hfx" apply --all fix.hfx >all.log 2>&1 || die "$(cat all.log)"
+	"$hfx" status --json fix.hfx >status.json
+	json_is status.json 'len(d["processes"]) > 3' True
+	json_is status.json 'set(p["state"] for p in d["processes"])' \
+		"{'applied'}"
+}
+
+# As in a container: another pid, another root folder, the same kernel.
+a_process_in_other_namespaces_is_reached()
+{
+	mkdir -p root/tmp
+	unshare --pid --fork --mount true 2>/dev/null ||
+		skip "no right to make namespaces"
+	make_bundle -static-pie
+	cp old/server root/server
+	start one unshare --pid --fork --mount chroot root /server
+	answers one 101
+	"$hfx" apply --all fix.hfx >all.log
+	said all.log "fix: 1 process, applied to 1"
+	answers one 203
+	"$hfx" status --json fix.hfx >status.json
+	pid=$(json status.json 'd["processes"][0]["pid"]')
+	pids+=("$pid")
+	"$hfx" perf-map "$pid" >map.log
+	said map.log "/tmp/perf-1.map"
+	grep -qE '^[0-9a-f]+ [0-9a-f]+ added$' root/tmp/perf-1.map ||
+		die "no map: $(ls root/tmp)"
+
+	# Its /tmp leads elsewhere: not followed.
+	rm -r root/tmp
+	ln -s "$folder" root/tmp
+	fails 1 "$hfx" perf-map "$pid"
+	said fails.log "cannot open the folder /tmp of process $pid"
+}
+
+# ---- persist ---------------------------------------------------------------
+
+persisted_bundles_reach_new_starts()
+{
+	local state=$folder/state
+	local run="env LD_PRELOAD=$libhfx HFX_PERSIST_DIR=$state"
+
+	umask 077
+	make_bundle
+	"$hfx" persist --dir "$state" --list >list.log
+	said list.log "no bundles in $state"
+	"$hfx" persist --dir "$state" fix.hfx >persist.log
+	said persist.log "installed $state/"
+	said persist.log "/0001-fix.hfx"
+	[ "$(stat -c %a "$state" "$state"/*/*)" = "755
+644" ] || die "services cannot read it: $(ls -lR "$state")"
+	"$hfx" persist --dir "$state" --list >list.log
+	grep -qE "^fix +- +[0-9a-f]{12} +server +[0-9a-f]+\$" list.log ||
+		die "$(cat list.log)"
+	"$hfx" persist --dir "$state" --list --json >list.json
+	json_is list.json '[(b["name"], b["file"]) for b in d["bundles"]]' \
+		"[('fix', '0001-fix.hfx')]"
+	fails 1 "$hfx" persist --dir "$state" fix.hfx
+	said fails.log "installed in"
+
+	# shellcheck disable=SC2086 # words
+	start preloaded $run ./old/server
+	answers preloaded 203
+	"$hfx" list "$pid" >list.log
+	said list.log "applied"
+	# shellcheck disable=SC2086 # words
+	start off $run HFX_PERSIST=0 ./old/server
+	answers off 101
+	start plain
+	answers plain 101
+
+	fails 1 "$hfx" persist --dir "$state" --remove other
+	"$hfx" persist --dir "$state" --remove fix >remove.log
+	said remove.log "removed $state/"
+	[ -z "$(ls "$state")" ] || die "something is left: $(ls -R "$state")"
+	# shellcheck disable=SC2086 # words
+	start later $run ./old/server
+	answers later 101
+	answers preloaded 203
+	fails 2 "$hfx" persist
+	fails 2 "$hfx" persist --list --remove fix
+	fails 2 "$hfx" persist --dir "$state" old/server
+}
+
+persisted_bundles_are_for_one_build_and_from_one_owner()
+{
+	local state=$folder/state build
+	local run="env LD_PRELOAD=$libhfx HFX_PERSIST_DIR=$state"
+
+	make_bundle -Wl,--no-as-needed "$libhfx" \
+		-Wl,-rpath,"$(dirname "$libhfx")"
+	"$hfx" persist -q --dir "$state" fix.hfx >persist.log
+	[ ! -s persist.log ] || die "-q is not quiet"
+	build=$(ls "$state")
+
+	# Linked is as good as preloaded; another build is none of its business.
+	start linked env HFX_PERSIST_DIR="$state" ./old/server
+	answers linked 203
+	# shellcheck disable=SC2086 # words
+	start new $run ./new/server
+	[ ! -s new.err ] || die "$(cat new.err)"
+	"$hfx" list "$pid" >list.log
+	said list.log "no patches"
+
+	chmod go+w "$state/$build"
+	# shellcheck disable=SC2086 # words
+	start writable $run ./old/server
+	answers writable 101
+	said writable.err "can be written by others"
+	fails 1 "$hfx" persist --dir "$state" --list
+	chmod go-w "$state/$build"
+	chmod go+w "$state/$build/0001-fix.hfx"
+	# shellcheck disable=SC2086 # words
+	start writable_file $run ./old/server
+	answers writable_file 101
+	chmod go-w "$state/$build/0001-fix.hfx"
+
+	if [ "$(id -u)" = 0 ]; then
+		chown -R nobody "$state/$build"
+		# shellcheck disable=SC2086 # words
+		start stranger $run ./old/server
+		answers stranger 101
+		said stranger.err "belongs to user"
+		chown -R root "$state/$build"
+
+		# More rights than the user: not at all.
+		chown nobody old/server
+		chmod u+s old/server
+		start setuid env HFX_PERSIST_DIR="$state" ./old/server
+		answers setuid 101
+		[ ! -s setuid.err ] || die "$(cat setuid.err)"
+	fi
+}
+
+"$case_name"
