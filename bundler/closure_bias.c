@@ -60,6 +60,14 @@ static bool may_be_end(const struct closure *closure, uint64_t addr)
 	       function_refers_to(closure->function, table->addr, table->size);
 }
 
+bool closure_ends_data(const struct program *program, uint64_t addr)
+{
+	struct place place = place_at(program, addr);
+
+	return place.kind == PLACE_ANONYMOUS && place_is_constant(&place) &&
+	       !place_is_blank(program, anonymous_start(program, addr), addr);
+}
+
 static struct hfx_error *resolve_before(struct closure *closure,
                                         uint64_t distance,
                                         const struct place *next,
@@ -89,7 +97,8 @@ struct hfx_error *closure_resolve_bias(struct closure *closure,
 	if (next.kind != PLACE_OBJECT || next.off)
 		return NULL;
 	if (!place_is_blank(program, place->addr, next.addr) ||
-	    may_be_end(closure, place->addr))
+	    may_be_end(closure, place->addr) ||
+	    closure_ends_data(program, place->addr))
 		return NULL;
 	*is_done_ret = true;
 	return resolve_before(closure, next.addr - place->addr, &next, ret);
@@ -176,7 +185,7 @@ static struct hfx_error *keep_biased(struct closure *closure, uint64_t addr)
 	    jump_table_length(program, closure->function, addr) ||
 	    relative_table_length(program, addr) ||
 	    (place_is_blank(program, addr, object->addr) &&
-	     !may_be_end(closure, addr)))
+	     !may_be_end(closure, addr) && !closure_ends_data(program, addr)))
 		return NULL;
 	if (refers_into(closure->function, object))
 		HFX_TRY(closure_keep(closure, object->addr, object->size,

@@ -101,12 +101,15 @@ static struct hfx_error *keep_low_pointer(struct closure *closure,
 	                        IMAGE_SYMBOL_NONE, kept->target);
 }
 
-/* What a relative table leads to must keep its distance: all in the image. */
+/*
+ * What a relative table leads to must keep its distance: all in the image.
+ * Where it is no such table, that costs a few bytes.
+ */
 static struct hfx_error *keep_relative_targets(struct closure *closure,
                                                uint64_t addr)
 {
 	const struct program *program = closure->new_program;
-	uint64_t count = relative_table_length(program, addr);
+	uint64_t count = relative_table_perhaps(program, addr);
 
 	for (uint64_t i = 0; i < count; i++) {
 		struct place place =

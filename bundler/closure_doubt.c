@@ -7,7 +7,8 @@
  * that are near enough are asked what the address would become:
  *
  * - where all of them went the same way from OLD to NEW, it does not matter;
- * - else, what OLD's code of the same function refers to, NEW's does;
+ * - else, what OLD's code of the same function refers to, NEW's does, unless
+ *   another object begins there;
  * - else, what any of OLD's code or data refers to is a place that has a use;
  * - constants may all be in the image, at one distance, and then any meaning is
  *   right;
@@ -231,15 +232,28 @@ static bool is_landmark(const struct program *program, uint64_t addr)
 	       program_landmark_after(program, addr - 1, addr + 1) == addr;
 }
 
-static bool has_use_in_old(const struct closure *closure, uint64_t old_addr,
-                           bool by_function)
+/* OLD refers there for the sake of another object, which begins there. */
+static bool is_start_of_another(const struct program *old,
+                                const struct reading *reading)
+{
+	struct place place = place_at(old, reading->old_addr);
+
+	return place.kind == PLACE_OBJECT && !place.off &&
+	       place.symbol != &old->symbols[reading->object->peer];
+}
+
+static bool has_use_in_old(const struct closure *closure,
+                           const struct reading *reading, bool by_function)
 {
 	const struct program *old = closure->old_program;
+	uint64_t old_addr = reading->old_addr;
 	uint32_t peer = closure->function->peer;
 
+	if (!old_addr || is_start_of_another(old, reading))
+		return false;
 	if (!by_function)
 		return is_landmark(old, old_addr);
-	return old_addr && peer != NO_INDEX &&
+	return peer != NO_INDEX &&
 	       function_refers_to(&old->functions[peer], old_addr, 1);
 }
 
@@ -261,13 +275,13 @@ static void keep_used(const struct closure *closure, bool by_function,
 	size_t kept = 0;
 
 	for (size_t i = 0; i < readings->num_items; i++)
-		kept += has_use_in_old(closure, items[i].old_addr, by_function);
+		kept += has_use_in_old(closure, &items[i], by_function);
 	if (!kept)
 		return;
 	kept = 0;
 	for (size_t i = 0; i < readings->num_items; i++)
 		if (is_guess(&items[i]) ||
-		    has_use_in_old(closure, items[i].old_addr, by_function))
+		    has_use_in_old(closure, &items[i], by_function))
 			items[kept++] = items[i];
 	readings->num_items = kept;
 }
@@ -441,7 +455,9 @@ struct hfx_error *closure_resolve_far(struct closure *closure,
 	HFX_TRY(find_readings(closure, place->addr, use, &readings));
 	if (!readings.num_items || (readings.num_items == 1 && is_object))
 		return NULL;
-	if (place->kind == PLACE_ANONYMOUS && !is_padding(closure, place)) {
+	if (place->kind == PLACE_ANONYMOUS &&
+	    (!is_padding(closure, place) ||
+	     closure_ends_data(closure->new_program, place->addr))) {
 		HFX_TRY(choose_beside(closure, place->addr, &readings, ret));
 		*is_done_ret = ret->kind == TARGET_REFUSED;
 		return NULL;

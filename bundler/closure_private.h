@@ -112,6 +112,13 @@ bool closure_counts_to(const struct closure *closure,
                        const struct symbol *object);
 
 /**
+ * Whether constants without a name end at @p addr or a little before it: the
+ * address may be their end, or that of a text's NUL, from which code counts
+ * back (closure_bias.c).
+ */
+bool closure_ends_data(const struct program *program, uint64_t addr);
+
+/**
  * Resolve an address that may be meant as `next - n` for the object behind it
  * (closure_bias.c). @p is_done_ret says whether it was; else @p ret is as it
  * was.

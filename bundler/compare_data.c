@@ -136,6 +136,22 @@ static bool same_data(struct comparison *c, uint64_t old_addr,
 	return same;
 }
 
+/*
+ * What stands behind a text or table, up to the next thing that something
+ * refers to. Numbers may look like a text ({'A', 310, 5}), or like a table of
+ * distances, and a text may go on behind a NUL: "a\0b".
+ */
+static bool same_rest(struct comparison *c, uint64_t old_addr,
+                      uint64_t old_size, uint64_t new_addr, uint64_t new_size)
+{
+	uint64_t old_rest = anonymous_size(c->old_program, old_addr) - old_size;
+	uint64_t new_rest = anonymous_size(c->new_program, new_addr) - new_size;
+	uint64_t size = old_rest < new_rest ? old_rest : new_rest;
+
+	return !size ||
+	       same_data(c, old_addr + old_size, new_addr + new_size, size);
+}
+
 /* 0: neither is a jump table; 1: the same one; -1: they differ. */
 static int compare_jump_tables(struct comparison *c, uint64_t old_addr,
                                uint64_t new_addr)
@@ -220,16 +236,45 @@ static bool ends_text(const struct program *program, uint64_t addr)
 	return text_size(program, addr - 1) == 2;
 }
 
+/* Whether what may be distances in both builds leads to other texts. */
+static bool lead_apart(struct comparison *c, uint64_t old_addr,
+                       uint64_t new_addr)
+{
+	uint64_t count = relative_table_perhaps(c->old_program, old_addr);
+	uint64_t new_count = relative_table_perhaps(c->new_program, new_addr);
+
+	if (new_count < count)
+		count = new_count;
+	for (uint64_t i = 0; count > 1 && i < count; i++)
+		if (!same_target(c, table_target(c->old_program, old_addr, i),
+		                 table_target(c->new_program, new_addr, i)))
+			return true;
+	return false;
+}
+
+/* As these: tables of distances, or of what may be some. */
+static int compare_tables(struct comparison *c, uint64_t old_addr,
+                          uint64_t new_addr)
+{
+	uint64_t size = relative_table_length(c->old_program, old_addr) * 4;
+	int order = compare_jump_tables(c, old_addr, new_addr);
+
+	if (order)
+		return order;
+	order = compare_relative_tables(c, old_addr, new_addr);
+	if (order > 0 && !same_rest(c, old_addr, size, new_addr, size))
+		return -1;
+	return !order && lead_apart(c, old_addr, new_addr) ? -1 : order;
+}
+
 static bool same_anonymous(struct comparison *c, uint64_t old_addr,
                            uint64_t new_addr, uint64_t access_size)
 {
 	if (access_size)
 		return same_data(c, old_addr, new_addr, access_size);
 	if (c->old_function && !c->depth) {
-		int order = compare_jump_tables(c, old_addr, new_addr);
+		int order = compare_tables(c, old_addr, new_addr);
 
-		if (!order)
-			order = compare_relative_tables(c, old_addr, new_addr);
 		if (order)
 			return order > 0;
 	}
@@ -243,9 +288,9 @@ static bool same_anonymous(struct comparison *c, uint64_t old_addr,
 	    (ends_text(c->old_program, old_addr) ||
 	     ends_text(c->new_program, new_addr)))
 		return true;
-	/* Text ends at its NUL; the space behind it is somebody else's. */
 	if (old_text > 1 && new_text > 1)
-		return same_text(c, old_addr, new_addr);
+		return same_text(c, old_addr, new_addr) &&
+		       same_rest(c, old_addr, old_text, new_addr, new_text);
 	return same_data(c, old_addr, new_addr,
 	                 old_text > size ? old_text : size);
 }

@@ -344,11 +344,14 @@ static bool is_text_tail(const struct program *program, uint64_t addr)
 	       text_size(program, addr) > 1;
 }
 
-uint64_t relative_table_length(const struct program *program, uint64_t addr)
+/* Entries that lead to constants, and how many of these tell that they do. */
+static uint64_t count_distances(const struct program *program, uint64_t addr,
+                                uint64_t *num_telling_ret)
 {
 	const struct section *section = program_section_at(program, addr);
-	uint64_t count = 0, num_telling = 0, first = 0;
+	uint64_t count = 0, first = 0;
 
+	*num_telling_ret = 0;
 	if (!section || section->kind != SECTION_CONST || addr % 4)
 		return 0;
 	uint64_t limit = program_landmark_after(program, addr,
@@ -362,11 +365,40 @@ uint64_t relative_table_length(const struct program *program, uint64_t addr)
 		    (!is_start && !is_text_tail(program, target)))
 			break;
 		/* Empty strings are everywhere: they alone tell nothing. */
-		num_telling += is_start && text_size(program, target) != 1 &&
-		               target != first;
+		*num_telling_ret += is_start &&
+		                    text_size(program, target) != 1 &&
+		                    target != first;
 	}
+	return count;
+}
+
+/* A table that clang has made of a variable is named so. */
+static bool is_named_table(const struct program *program, uint64_t addr,
+                           uint64_t count)
+{
+	const struct symbol *symbol = program_object_at(program, addr);
+
+	return symbol && symbol->addr == addr && symbol->size == count * 4 &&
+	       !strncmp(symbol->name, "reltable.", strlen("reltable."));
+}
+
+uint64_t relative_table_length(const struct program *program, uint64_t addr)
+{
+	uint64_t num_telling;
+	uint64_t count = count_distances(program, addr, &num_telling);
+
 	/* Other numbers lead to the middle of texts, if to text at all. */
-	return count >= 2 && num_telling * 2 >= count ? count : 0;
+	return (count >= 2 && num_telling * 2 >= count) ||
+	                       is_named_table(program, addr, count)
+	               ? count
+	               : 0;
+}
+
+uint64_t relative_table_perhaps(const struct program *program, uint64_t addr)
+{
+	uint64_t num_telling;
+
+	return count_distances(program, addr, &num_telling);
 }
 
 uint64_t anonymous_size(const struct program *program, uint64_t addr)

@@ -102,6 +102,12 @@ uint64_t jump_table_length(const struct program *program,
  */
 uint64_t relative_table_length(const struct program *program, uint64_t addr);
 
+/**
+ * Entries of what may be such a table: all lead to texts, perhaps to tails of
+ * other texts only, and may as well be other numbers.
+ */
+uint64_t relative_table_perhaps(const struct program *program, uint64_t addr);
+
 /** What entry @p index of the jump or relative table at @p addr leads to. */
 uint64_t table_target(const struct program *program, uint64_t addr,
                       uint64_t index);

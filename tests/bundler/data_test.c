@@ -574,6 +574,170 @@ static void the_tail_of_another_string_in_each_build(void **state)
 	expect_not_listed(report, "user");
 }
 
+/* The end of "b" is as far before the next constant as padding would be. */
+static void a_string_ends_before_another_constant(void **state)
+{
+	static const char source[] = HEAD
+		"#define RANGE(text) range(text, text + sizeof(text) - 1)\n"
+		"NOINLINE static void range(const char *p, const char *end)\n"
+		"{ while (p != end) putchar(*p++); putchar(10); }\n"
+		"const char behind[16] __attribute__((section(\".rodata.z\"),"
+		" aligned(32))) = \"behind\";\n"
+		"NOINLINE static void same(void)\n"
+		"{ RANGE(\"one\"); RANGE(\"two\"); }\n"
+		"NOINLINE static void changed(void)\n"
+		"{ RANGE(V(\"old, and longer than new\", \"new\"));\n"
+		"  RANGE(\"b\"); RANGE(V(\"x\", \"yz\")); }\n"
+		"int main(void) { same(); changed(); puts(behind); return 0; "
+		"}\n";
+
+	(void)state;
+	expect_behaves_as_new("-O1", source);
+	expect_behaves_as_new("-O2", source);
+	expect_behaves_as_new("-O1 -fuse-ld=gold", source);
+	expect_behaves_as_new("-no-pie -Wl,--emit-relocs -O1", source);
+}
+
+/* {'A', 310, 5} begins like "A"; {31, 28, 310} like distances to strings. */
+static void numbers_that_look_like_a_text(void **state)
+{
+	static const char source[] =
+		HEAD "NOINLINE static int letter(unsigned n)\n"
+		     "{ switch (n) { case 0: return 'A'; case 1: return 28;"
+		     " case 2: return V(310, 311); case 3: return 7;"
+		     " case 4: return 5; } return 0; }\n"
+		     "NOINLINE static int days(unsigned n)\n"
+		     "{ switch (n) { case 0: return 31; case 1: return 28;"
+		     " case 2: return V(310, 311); case 3: return 30;"
+		     " case 4: return 5; } return 0; }\n"
+		     "NOINLINE static const char *wind(unsigned n)\n"
+		     "{ static const char *const names[] ="
+		     " {\"north\", \"east\", \"south\", \"west\"};"
+		     " return names[n & 3]; }\n"
+		     "int main(int argc, char **argv)\n"
+		     "{ (void)argv; for (unsigned i = argc - 1; i < 6; i++)"
+		     " printf(\"%d %d %s\\n\", letter(i), days(i), wind(i));"
+		     " return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+	need_program("clang");
+	expect_behaves_as_new("clang -O2", source);
+	expect_behaves_as_new("clang -O2 -no-pie -Wl,--emit-relocs", source);
+	expect_behaves_as_new("clang -O2 -fuse-ld=lld", source);
+}
+
+static void only_what_follows_a_nul_in_a_text_changed(void **state)
+{
+	static const char source[] = HEAD
+		"NOINLINE static void changed(void)\n"
+		"{ fwrite(\"a word\\0\" V(\"one\", \"two\") \"\\n\", 1, 11,"
+		" stdout); }\n"
+		"int main(void) { changed(); return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2", source);
+	need_program("clang");
+	expect_behaves_as_new("clang -O2", source);
+}
+
+/* clang makes a table of distances of `names`. */
+static void tables_of_tails_of_texts(void **state)
+{
+	static const char source[] = HEAD
+		"NOINLINE static void texts(void)\n"
+		"{ puts(\"other zero\"); puts(\"other \" V(\"one\", \"uno\"));"
+		" puts(\"other two\"); }\n"
+		"NOINLINE static const char *name(unsigned n)\n"
+		"{ static const char *const names[] ="
+		" {\"zero\", V(\"one\", \"uno\"), \"two\"};"
+		" return names[n % 3]; }\n"
+		"NOINLINE static const char *other_name(unsigned n)\n"
+		"{ static const char *const names[] ="
+		" {\"zero\", \"two\", \"zero\"};"
+		" return names[n % 3] + V(0, 1); }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; texts(); for (unsigned i = argc - 1; i < 6; i++)"
+		" printf(\"%s %s\\n\", name(i), other_name(i)); return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O1", source);
+	need_program("clang");
+	expect_behaves_as_new("clang -O1", source);
+	expect_behaves_as_new("clang -O3", source);
+	expect_behaves_as_new("clang -O1 -fuse-ld=lld", source);
+}
+
+/*
+ * NEW counts from the table's end, and that is as far before `distant` as the
+ * table, which OLD's code counts from, is before OLD's.
+ */
+static void a_table_that_another_object_seems_to_be_counted_from(void **state)
+{
+	static const char source[] = HEAD
+		"__attribute__((used)) static int table[8] = {1, 2, 3, 4};\n"
+		"static int scalar = 5;\n"
+		"#ifdef NEW\n"
+		"__attribute__((used)) static int extra[8] = {1};\n"
+		"#endif\n"
+		"static int distant[8] = {100, 200};\n"
+		"NOINLINE static int changed(int n)\n"
+		"{\n"
+		"#ifdef NEW\n"
+		"  __asm__(\"mov $-8, %%rax; 1: add table+32(,%%rax,4), %0;"
+		" inc %%rax; jne 1b\" : \"+r\"(n) : : \"rax\", \"memory\");\n"
+		"  return n;\n"
+		"#else\n"
+		"  __asm__(\".nops 8; xor %%eax, %%eax; 1: add "
+		"table(,%%rax,4), %0; inc"
+		" %%rax; cmp $8, %%rax; jne 1b\" : \"+r\"(n) : : \"rax\","
+		" \"memory\");\n"
+		"  return n;\n"
+		"#endif\n"
+		"}\n"
+		"NOINLINE static int others(int n)\n"
+		"{ table[n]++; return ++scalar + ++distant[n]; }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; int n = others(argc);\n"
+		"  return printf(\"%d %d\\n\", n, changed(argc)) < 0; }\n";
+
+	(void)state;
+	expect_refused("-O1 -fno-toplevel-reorder -fno-pie -no-pie "
+	               "-Wl,--emit-relocs",
+	               source, "changed", "moved apart");
+}
+
+/* An address that counts from the end of `table`, where `extra` begins. */
+static void kept_relocations_name_what_is_counted_from(void **state)
+{
+	static const char source[] =
+		HEAD "int table[8] = {1, 2, 3, 4};\n"
+		     "#ifdef NEW\n"
+		     "int extra[8] = {1};\n"
+		     "#endif\n"
+		     "int scalar[8] = {5};\n"
+		     "NOINLINE static int changed(int n)\n"
+		     "{\n"
+		     "  __asm__(\".nops 8; mov $-8, %%rax; 1: add "
+		     "table+32(,%%rax,4), %0; inc %%rax; jne 1b\" : \"+r\"(n) :"
+		     " : \"rax\", \"memory\");\n"
+		     "#ifdef NEW\n"
+		     "  n += ++extra[n & 7];\n"
+		     "#endif\n"
+		     "  return n;\n"
+		     "}\n"
+		     "NOINLINE static int others(int n)\n"
+		     "{ table[n]++; return ++scalar[n]; }\n"
+		     "int main(int argc, char **argv)\n"
+		     "{ (void)argv; int n = others(argc);\n"
+		     "  return printf(\"%d %d\\n\", n, changed(argc)) < 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O1 -fno-toplevel-reorder -fno-pie -no-pie "
+	                      "-Wl,--emit-relocs",
+	                      source);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -601,6 +765,13 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(
 			a_string_that_changed_before_what_code_counts_from),
 		SANDBOX_TEST(the_tail_of_another_string_in_each_build),
+		SANDBOX_TEST(a_string_ends_before_another_constant),
+		SANDBOX_TEST(numbers_that_look_like_a_text),
+		SANDBOX_TEST(only_what_follows_a_nul_in_a_text_changed),
+		SANDBOX_TEST(tables_of_tails_of_texts),
+		SANDBOX_TEST(
+			a_table_that_another_object_seems_to_be_counted_from),
+		SANDBOX_TEST(kept_relocations_name_what_is_counted_from),
 	};
 
 	sandbox_filter(argc, argv);
