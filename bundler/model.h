@@ -121,6 +121,8 @@ struct kept_relocation {
 	 * object that the reference counts from.
 	 */
 	uint64_t target;
+	/** Start of the object that an address in code counts from, or 0. */
+	uint64_t anchor;
 };
 
 /** A PLT stub and the GOT slot through which it jumps. */

@@ -136,6 +136,12 @@ static bool is_relaxed(const struct program *program, uint64_t addr,
 	return addr + sizeof(distance) + (uint64_t)(int64_t)distance == target;
 }
 
+static bool is_object(const GElf_Sym *sym)
+{
+	return GELF_ST_TYPE(sym->st_info) == STT_OBJECT &&
+	       sym->st_shndx != SHN_UNDEF;
+}
+
 /* A distance to an object with a name: the reference counts from there. */
 static struct hfx_error *add_anchor(struct program *program, uint64_t addr,
                                     uint32_t type, const GElf_Sym *sym)
@@ -145,12 +151,11 @@ static struct hfx_error *add_anchor(struct program *program, uint64_t addr,
 		.addr = addr,
 		.type = R_X86_64_PC32,
 		.target = sym->st_value,
+		.anchor = sym->st_value,
 	};
 
 	if (!section || section->kind != SECTION_CODE ||
-	    (type != R_X86_64_PC32 && !is_got_load(type)) ||
-	    GELF_ST_TYPE(sym->st_info) != STT_OBJECT ||
-	    sym->st_shndx == SHN_UNDEF ||
+	    (type != R_X86_64_PC32 && !is_got_load(type)) || !is_object(sym) ||
 	    (is_got_load(type) && !is_relaxed(program, addr, sym->st_value)))
 		return NULL;
 	return HFX_ARRAY_PUSH(program, kept, kept) ? NULL
@@ -177,8 +182,12 @@ static struct hfx_error *read_section(struct program *program,
 		if (program->is_fixed)
 			HFX_TRY(add_kept(
 				program, num_sorted,
-				(struct kept_relocation){.addr = rela.r_offset,
-			                                 .type = type}));
+				(struct kept_relocation){
+					.addr = rela.r_offset,
+					.type = type,
+					.anchor = is_object(&sym) ? sym.st_value
+			                                          : 0,
+				}));
 	}
 	return NULL;
 }
@@ -285,11 +294,11 @@ const struct symbol *program_anchor_at(const struct program *program,
 	for (; i < program->num_kept && program->kept[i].addr == addr; i++) {
 		const struct kept_relocation *kept = &program->kept[i];
 
-		if (kept->type != R_X86_64_PC32)
+		if (!kept->anchor || kept->was_got_load)
 			continue;
 		const struct symbol *symbol =
-			program_object_at(program, kept->target);
-		return symbol && symbol->addr == kept->target ? symbol : NULL;
+			program_object_at(program, kept->anchor);
+		return symbol && symbol->addr == kept->anchor ? symbol : NULL;
 	}
 	return NULL;
 }
