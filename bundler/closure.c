@@ -10,6 +10,7 @@
 
 #include "array.h"
 #include "closure_private.h"
+#include "own_unwinder.h"
 
 #define REMEDY_SKIP "Leave the function out with --skip"
 
@@ -398,6 +399,10 @@ struct hfx_error *closure_init(struct closure *closure,
 		.comparison = comparison,
 		.unwind = unwind,
 	};
+	const struct function *unused;
+	closure->has_strange_unwinder =
+		own_unwinder_find(old_program, &unused) == OWN_UNWINDER_STRANGE;
+	closure->has_exceptions = own_unwinder_has_exceptions(old_program);
 	find_moved_tls(closure);
 	closure->same_tls = !*closure->moved_tls;
 	return closure_match_imports(closure);

@@ -49,6 +49,10 @@ struct closure {
 	bool same_tls;
 	/** What became of one that is not; empty when all are. */
 	char moved_tls[256];
+	/** No unwinder of OLD can be told of new code (own_unwinder.h). */
+	bool has_strange_unwinder;
+	/** And exceptions of C++ may be thrown. */
+	bool has_exceptions;
 };
 
 /**

@@ -122,6 +122,21 @@ static struct hfx_error *keep_personality(struct closure *closure,
 	                      addr);
 }
 
+/* What cannot be told of new code ends the program there. */
+static struct hfx_error *refuse_strange_unwinder(struct closure *closure)
+{
+	struct target target;
+
+	return closure_refuse(
+		closure, &target,
+		"Link both builds with the shared libgcc_s, or with libgcc's "
+		"own unwinder and its symbols; or leave the function out with "
+		"--skip, if nothing is thrown through it",
+		"exceptions that pass it would end the program: the old build "
+		"has an unwinder of its own inside that cannot be told of new "
+		"code");
+}
+
 struct hfx_error *closure_keep_unwind(struct closure *closure,
                                       const struct function *function)
 {
@@ -131,6 +146,9 @@ struct hfx_error *closure_keep_unwind(struct closure *closure,
 		return NULL;
 	unwind_table_references(closure->unwind, function->addr, &lsda,
 	                        &personality);
+	if (closure->has_strange_unwinder &&
+	    (closure->has_exceptions || lsda || personality))
+		HFX_TRY(refuse_strange_unwinder(closure));
 	if (lsda)
 		HFX_TRY(keep_lsda(closure, lsda));
 	if (!personality)

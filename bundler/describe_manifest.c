@@ -7,6 +7,7 @@
 #include "describe_calls.h"
 #include "hooks.h"
 #include "image.h"
+#include "own_unwinder.h"
 #include "place.h"
 
 /* The largest time that the header of an archive's member holds. */
@@ -306,6 +307,7 @@ static struct hfx_error *describe_module(const struct selection *selection,
 	module->needs_safe_point = selection_needs_safe_point(selection);
 	HFX_TRY(describe_functions(selection, report, module));
 	HFX_TRY(hooks_describe(selection->new_program, module));
+	HFX_TRY(own_unwinder_describe(selection->old_program, module));
 	HFX_TRY(describe_places(selection, module));
 	HFX_TRY(describe_imports(selection, module));
 	HFX_TRY(describe_objects(selection, module));

@@ -135,6 +135,8 @@ static void show_module(FILE *out, const struct manifest_module *module)
 	if (module->needs_safe_point)
 		fprintf(out, "  %-13s %s\n", "apply",
 		        "at a safe point only, without --allow-active");
+	if (module->unwinder.old_size)
+		fprintf(out, "  %-13s %s\n", "unwinder", "the module's own");
 	show_hooks(out, module);
 	show_heading(out, "functions", module->num_functions);
 	for (size_t i = 0; i < module->num_functions; i++)

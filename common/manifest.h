@@ -31,6 +31,8 @@
 #define MANIFEST_MAX_WARNINGS  100000
 #define MANIFEST_MAX_ACCEPTED  100000
 #define MANIFEST_MAX_CALLS     100000
+/** Bytes of code of the unwinder's function. */
+#define MANIFEST_MAX_UNWINDER 65536u
 /** Nesting of JSON, and JSON values in all. */
 #define MANIFEST_MAX_DEPTH  16
 #define MANIFEST_MAX_VALUES (4 << 20)
@@ -134,6 +136,17 @@ struct manifest_call {
 	uint64_t old_addr;
 };
 
+/**
+ * OLD's own __register_frame_info() of libgcc, when it has an unwinder inside
+ * (-static, -static-libgcc): the unwinder is told of the image by it.
+ */
+struct manifest_unwinder {
+	uint64_t old_addr;
+	/** 0 when there is none. */
+	uint64_t old_size;
+	struct digest old_digest;
+};
+
 /** A symbol that the image takes from other modules of the process. */
 struct manifest_import {
 	char *name;
@@ -184,6 +197,7 @@ struct manifest_module {
 	 * them that of the function that starts a thread for one. */
 	uint64_t hook_addrs[MANIFEST_NUM_HOOKS];
 	uint64_t hook_starter_addr;
+	struct manifest_unwinder unwinder;
 	/** What the user was warned of when the bundle was made. */
 	char **warnings;
 	size_t num_warnings;

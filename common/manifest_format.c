@@ -273,6 +273,17 @@ static json_t *hooks_json(struct writer *writer,
 	return object;
 }
 
+static json_t *unwinder_json(struct writer *writer,
+                             const struct manifest_unwinder *unwinder)
+{
+	json_t *object = json_object();
+
+	put_integer(writer, object, "address", unwinder->old_addr);
+	put_integer(writer, object, "size", unwinder->old_size);
+	put_digest(writer, object, "sha256", &unwinder->old_digest);
+	return object;
+}
+
 static json_t *module_json(struct writer *writer,
                            const struct manifest_module *module)
 {
@@ -296,6 +307,9 @@ static json_t *module_json(struct writer *writer,
 	put(writer, object, "objects", objects_json(writer, module));
 	if (module->hook_starter_addr)
 		put(writer, object, "hooks", hooks_json(writer, module));
+	if (module->unwinder.old_size)
+		put(writer, object, "unwinder",
+		    unwinder_json(writer, &module->unwinder));
 	if (module->shadow_table_addr)
 		put_integer(writer, object, "shadow_table",
 		            module->shadow_table_addr);

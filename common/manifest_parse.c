@@ -218,6 +218,24 @@ static struct hfx_error *get_shadow_table(const struct json_node *object,
 	return NULL;
 }
 
+static struct hfx_error *get_unwinder(const struct json_node *object,
+                                      struct manifest_unwinder *unwinder)
+{
+	static const char *const members[] = {"address", "size", "sha256",
+	                                      NULL};
+	struct json_node node;
+
+	if (!json_object_get(object->value, "unwinder"))
+		return NULL;
+	HFX_TRY(node_get_object(object, "unwinder", members, &node));
+	HFX_TRY(manifest_get_range(&node, &unwinder->old_addr,
+	                           &unwinder->old_size));
+	if (!unwinder->old_size || unwinder->old_size > MANIFEST_MAX_UNWINDER)
+		return node_refuse(&node, "size is not from 1 to %u",
+		                   MANIFEST_MAX_UNWINDER);
+	return manifest_get_digest(&node, "sha256", &unwinder->old_digest);
+}
+
 static struct hfx_error *get_hook(const struct json_node *hooks,
                                   const char *name, uint64_t *addr_ret)
 {
@@ -253,20 +271,11 @@ static struct hfx_error *parse_module(const struct json_node *node,
                                       struct manifest_module *module)
 {
 	static const char *const members[] = {
-		"name",
-		"old_build_id",
-		"new_build_id",
-		"image",
-		"functions",
-		"imports",
-		"objects",
-		"warnings",
-		"accepted",
-		"old_code",
-		"needs_safe_point",
-		"shadow_table",
-		"hooks",
-		"calls",
+		"name",     "old_build_id",     "new_build_id",
+		"image",    "functions",        "imports",
+		"objects",  "warnings",         "accepted",
+		"old_code", "needs_safe_point", "shadow_table",
+		"hooks",    "unwinder",         "calls",
 		NULL,
 	};
 
@@ -285,6 +294,7 @@ static struct hfx_error *parse_module(const struct json_node *node,
 	HFX_TRY(get_accepted(node, module));
 	HFX_TRY(get_shadow_table(node, module));
 	HFX_TRY(get_hooks(node, module));
+	HFX_TRY(get_unwinder(node, &module->unwinder));
 	return get_warnings(node, module);
 }
 

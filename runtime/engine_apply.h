@@ -28,6 +28,8 @@ struct apply {
 	bool owns_region;
 	/** Live address of its __register_frame_info(), or 0. */
 	uint64_t unwinder_addr;
+	/** The same of the unwinder that the module has inside, if another. */
+	uint64_t own_unwinder_addr;
 	/** What the new record says. */
 	struct engine_patch patch;
 	struct engine_plan plan;

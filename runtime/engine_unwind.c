@@ -9,14 +9,19 @@
  * may hold that very lock: then the call does not return in time and the apply
  * fails, to be tried again.
  *
+ * A module may have an unwinder of its own that nobody else can find (-static,
+ * -static-libgcc): the manifest says where its function is. Both are told then,
+ * since cancellation goes through libgcc_s where there is one.
+ *
  * A process may have no such function yet (a C program that has not used
- * backtrace()), or a module one of its own that nobody else can find
- * (-static-libgcc). For most patches that costs backtraces; one with exception
+ * backtrace()). For most patches that costs backtraces; one with exception
  * tables gets a warning.
  */
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "cursor.h"
 #include "engine_apply.h"
 #include "log.h"
@@ -90,43 +95,98 @@ static bool module_shares_unwinder(const struct apply *apply)
 	       module_needs(target, module, "libstdc++.so.6");
 }
 
-struct hfx_error *apply_find_unwinder(struct apply *apply)
+/** The module's own, whose code must be what the bundle was made for. */
+static struct hfx_error *find_own(struct apply *apply)
 {
-	HFX_TRY(find_function(apply));
-	if (!has_exception_tables(&apply->image))
+	const struct manifest_unwinder *unwinder = &apply->manifest->unwinder;
+	uint64_t live_addr = apply->module->bias + unwinder->old_addr;
+	HFX_CLEANUP(hfx_free) uint8_t *bytes = NULL;
+	struct digest digest;
+
+	if (!unwinder->old_size)
 		return NULL;
-	if (!apply->unwinder_addr)
+	if (!module_holds(apply->module, live_addr, unwinder->old_size, PF_X))
+		return hfx_error_create(HFX_ERROR_BAD_BUNDLE,
+		                        "the unwinder is not in the code of %s",
+		                        apply->module->path);
+	bytes = malloc(unwinder->old_size);
+	if (!bytes)
+		return hfx_error_no_memory();
+	HFX_TRY(apply_read(apply, live_addr, bytes, unwinder->old_size));
+	engine_take_out_jumps(&apply->engine, live_addr, bytes,
+	                      unwinder->old_size);
+	digest = digest_of(bytes, unwinder->old_size);
+	if (!digest_equal(&digest, &unwinder->old_digest))
+		return hfx_error_create(
+			HFX_ERROR_CODE_MISMATCH,
+			"the code of __register_frame_info in process %d is "
+			"not what the bundle was made for",
+			(int)apply->engine.target->pid);
+	if (live_addr != apply->unwinder_addr)
+		apply->own_unwinder_addr = live_addr;
+	return NULL;
+}
+
+static void warn_of_missing(const struct apply *apply)
+{
+	if (!apply->unwinder_addr && !apply->own_unwinder_addr)
 		log_message(HFX_LOG_WARNING,
 		            "functions of the patch have exception tables, and "
 		            "process %d has not loaded libgcc_s, which could "
 		            "be told of them: exceptions and cancellation will "
 		            "not pass these functions",
 		            (int)apply->engine.target->pid);
-	else if (!module_shares_unwinder(apply))
+	else if (!apply->own_unwinder_addr && !module_shares_unwinder(apply))
 		log_message(HFX_LOG_WARNING,
 		            "functions of the patch have exception tables, and "
 		            "%s has an unwinder of its own (-static-libgcc), "
 		            "which cannot be told of them: exceptions will not "
 		            "pass these functions",
 		            apply->manifest->name);
+}
+
+struct hfx_error *apply_find_unwinder(struct apply *apply)
+{
+	HFX_TRY(find_function(apply));
+	HFX_TRY(find_own(apply));
+	if (has_exception_tables(&apply->image))
+		warn_of_missing(apply);
 	return NULL;
+}
+
+/** Have one of them note the image in @p scratch_addr. */
+static struct hfx_error *tell(struct apply *apply, uint64_t function_addr,
+                              uint64_t scratch_addr)
+{
+	struct target *target = apply->engine.target;
+	uint64_t args[2] = {
+		apply->region.image_bias + apply->image.eh_frame_addr,
+		scratch_addr,
+	};
+	uint64_t result;
+
+	if (!function_addr)
+		return NULL;
+	return hfx_error_wrap(
+		target->ops->call(target, function_addr, args, &result),
+		"register the unwind information of the new code");
 }
 
 struct hfx_error *apply_register_unwind(struct apply *apply)
 {
 	struct target *target = apply->engine.target;
-	uint64_t args[2], result;
+	uint64_t scratch_addr;
 
-	if (!apply->image.eh_frame_addr || !apply->unwinder_addr ||
+	if (!apply->image.eh_frame_addr ||
+	    (!apply->unwinder_addr && !apply->own_unwinder_addr) ||
 	    (apply->patch.flags & RECORD_UNWINDABLE))
 		return NULL;
-	args[0] = apply->region.image_bias + apply->image.eh_frame_addr;
-	HFX_TRY(engine_region_open_scratch(target, &apply->region, &args[1]));
+	HFX_TRY(engine_region_open_scratch(target, &apply->region,
+	                                   &scratch_addr));
 	apply->patch.flags |= RECORD_UNWINDABLE;
 	HFX_TRY(apply_write_word(apply, offsetof(struct record_header, flags),
 	                         apply->patch.flags));
-	return hfx_error_wrap(
-		target->ops->call(target, apply->unwinder_addr, args, &result),
-		"register the unwind information of the new "
-		"code");
+	HFX_TRY(tell(apply, apply->unwinder_addr, scratch_addr));
+	return tell(apply, apply->own_unwinder_addr,
+	            scratch_addr + SCRATCH_ROOM / 2);
 }

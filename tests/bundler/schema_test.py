@@ -216,6 +216,9 @@ class Schemas(Sandbox):
         self.build(REGISTERS)
         self.report("-o", "fix.hfx")
         seen |= used(self.shown())
+        self.build(CHANGES, "-O2", "-static-pie", "-fPIE")
+        self.report("-o", "fix.hfx", "--skip", "main")
+        seen |= used(self.shown())
         self.assertEqual(members(self.manifests) - seen, set())
 
     def test_without_a_bundle_or_with_all_functions_they_fit(self):

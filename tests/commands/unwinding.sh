@@ -34,10 +34,62 @@ cpp_exceptions_pass_new_code()
 	answers static "$thrown"
 }
 
-a_static_unwinder_of_its_own_gets_a_warning()
+an_unwinder_inside_the_program_is_told_of_new_code()
+{
+	local kind name flags=(
+		"-static-libgcc -static-libstdc++"
+		-static-libgcc
+		-static-pie
+	)
+
+	[ -x "$cxx" ] || skip "no C++ compiler"
+	for kind in "${flags[@]}"; do
+		# shellcheck disable=SC2086 # words
+		make_cpp_bundle $kind
+		name=inside${kind//[-+ ]/}
+		start "$name"
+		answers "$name" "108 no"
+		"$hfx" apply "$pid" fix.hfx >apply.log 2>&1
+		! grep -q "exception tables" apply.log ||
+			die "$(cat apply.log)"
+		answers "$name" "201 thrown 1 cleaned 2"
+		"$hfx" revert "$pid" fix >/dev/null
+		answers "$name" "108 no"
+		"$hfx" apply "$pid" fix.hfx >/dev/null
+		answers "$name" "201 thrown 1 cleaned 2"
+	done
+}
+
+# As if it were another one than libgcc's.
+an_unwinder_inside_that_cannot_be_told_is_refused()
 {
 	[ -x "$cxx" ] || skip "no C++ compiler"
 	make_cpp_bundle -static-libgcc -static-libstdc++
+	rename_symbols __register_frame_info
+	! "$hfx_bundle" diff old/server new/server -o fix.hfx >diff.log 2>&1 ||
+		die "$(cat diff.log)"
+	said diff.log "has an unwinder of its own inside that cannot be told"
+}
+
+rename_symbols()
+{
+	local symbol file
+
+	for file in old/server new/server; do
+		for symbol; do
+			objcopy --redefine-sym "$symbol=a$symbol" "$file"
+		done
+	done
+}
+
+# A bundle that knows nothing of the unwinder.
+an_unwinder_inside_without_a_name_gets_a_warning()
+{
+	[ -x "$cxx" ] || skip "no C++ compiler"
+	make_cpp_bundle -static-libgcc -static-libstdc++
+	rename_symbols _Unwind_RaiseException _Unwind_Find_FDE
+	"$hfx_bundle" diff old/server new/server -o fix.hfx >diff.log 2>&1 ||
+		die "$(cat diff.log)"
 	start outside
 	"$hfx" check "$pid" fix.hfx >check.log 2>&1
 	said check.log "warning: functions of the patch have exception tables"
@@ -149,6 +201,13 @@ backtraces_and_cancellation_pass_new_code()
 	make_bundle -fexceptions -pthread $(host_options)
 	start host ./old/server fix.hfx
 	answers host "202 cleaned 10"
+
+	make_bundle -fexceptions -pthread -static-pie
+	start static
+	answers static "100 cleaned 1"
+	"$hfx" apply "$pid" fix.hfx >apply.log 2>&1
+	! grep -q "exception tables" apply.log || die "$(cat apply.log)"
+	answers static "202 cleaned 10"
 }
 
 a_sanitizer_reports_callers_beyond_new_code()

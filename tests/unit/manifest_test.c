@@ -133,6 +133,10 @@ static void check_module(const struct manifest_module *a,
 	assert_memory_equal(a->hook_addrs, b->hook_addrs,
 	                    sizeof(a->hook_addrs));
 	assert_int_equal(a->hook_starter_addr, b->hook_starter_addr);
+	assert_int_equal(a->unwinder.old_addr, b->unwinder.old_addr);
+	assert_int_equal(a->unwinder.old_size, b->unwinder.old_size);
+	assert_true(
+		digest_equal(&a->unwinder.old_digest, &b->unwinder.old_digest));
 	assert_int_equal(a->num_warnings, b->num_warnings);
 	assert_string_equal(a->warnings[0], b->warnings[0]);
 	assert_int_equal(a->num_accepted_types, b->num_accepted_types);
@@ -385,6 +389,22 @@ static void hooks_have_addresses_and_a_starter(void **state)
 	        "post_revert is 0");
 	refused(WITH_HOOKS("{\"other\":16,\"starter\":32}"),
 	        "hooks.other: unknown member");
+}
+
+#define WITH_UNWINDER(address, size)                                           \
+	ROOT_WITH("{" MODULE_HEAD ",\"functions\":[],\"imports\":[],"          \
+	          "\"objects\":[],\"warnings\":[],\"unwinder\":{"              \
+	          "\"address\":" address ",\"size\":" size                     \
+	          ",\"sha256\":" EMPTY_SHA256 "}}")
+
+static void an_unwinder_has_code_of_some_size(void **state)
+{
+	(void)state;
+	accepted(WITH_UNWINDER("16", "65536"));
+	refused(WITH_UNWINDER("16", "0"), "size is not from 1");
+	refused(WITH_UNWINDER("16", "65537"), "size is not from 1");
+	refused(WITH_UNWINDER("-1", "1"), "address");
+	refused(WITH_UNWINDER("16", "1,\"other\":1"), "unknown member");
 }
 
 #define WITH_CALLS(function, value)                                            \
@@ -712,6 +732,7 @@ int main(void)
 		cmocka_unit_test(old_code_is_of_a_function_that_is_there),
 		cmocka_unit_test(a_shadow_table_has_an_address),
 		cmocka_unit_test(hooks_have_addresses_and_a_starter),
+		cmocka_unit_test(an_unwinder_has_code_of_some_size),
 		cmocka_unit_test(
 			calls_lead_to_changed_functions_in_ascending_order),
 		cmocka_unit_test(a_part_is_of_a_function_that_is_there),

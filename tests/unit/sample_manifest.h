@@ -82,6 +82,8 @@ static inline void sample_module(struct manifest_module *module)
 	module->shadow_table_addr = 8256;
 	module->hook_addrs[MANIFEST_POST_APPLY] = 4720;
 	module->hook_starter_addr = 4800;
+	module->unwinder =
+		(struct manifest_unwinder){4096, 30, digest_of("unwinder", 8)};
 	module->warnings = calloc(1, sizeof(*module->warnings));
 	module->warnings[0] = strdup("struct parser grows from 40 to 48 bytes");
 	module->num_warnings = 1;
