@@ -41,6 +41,22 @@ static const char *describe(const struct program *program,
 	return text;
 }
 
+/* The same text, merged with the end of another one (same_before()). */
+static bool is_end_of_another(const struct comparison *c,
+                              const struct place *old_place,
+                              const struct place *new_place)
+{
+	const struct program *old = c->old_program, *new = c->new_program;
+
+	return old_place->kind == PLACE_ANONYMOUS &&
+	       new_place->kind == PLACE_ANONYMOUS &&
+	       text_size(new, new_place->addr) > 1 &&
+	       text_size(new, new_place->addr) ==
+	               text_size(old, old_place->addr) &&
+	       text_start(old, old_place->addr) != old_place->addr &&
+	       text_start(new, new_place->addr) != new_place->addr;
+}
+
 char *explain_reference(const struct comparison *c, const struct reference *o,
                         const struct reference *n)
 {
@@ -66,6 +82,11 @@ char *explain_reference(const struct comparison *c, const struct reference *o,
 		length = asprintf(&reason,
 		                  "reads table %s, whose content changed",
 		                  new_text);
+	else if (!strcmp(old_text, new_text) &&
+	         is_end_of_another(c, &old_place, &new_place))
+		length = asprintf(&reason,
+		                  "%s at +0x%x is the end of another text",
+		                  new_text, n->insn_off);
 	else if (!strcmp(old_text, new_text))
 		length = asprintf(&reason, "%s at +0x%x changed", new_text,
 		                  n->insn_off);
@@ -157,8 +178,11 @@ static struct hfx_error *blame_inlined(const struct comparison *c,
 
 	*reason_ret = NULL;
 	HFX_TRY(inlined_in_both(c, n, &name));
-	/* Its own copy is as it was: the difference is the caller's. */
-	if (!name ||
+	/*
+	 * Its own copy is as it was: the difference is the caller's. A function
+	 * that the compiler has split inlines a part of itself.
+	 */
+	if (!name || !strcmp(name, function_name(c->new_program, n)) ||
 	    (same->num_items && bsearch(&name, same->items, same->num_items,
 	                                sizeof(*same->items), compare_names)))
 		return NULL;

@@ -183,6 +183,27 @@ static void callers_of_inlined_functions_are_selected(void **state)
 	expect_not_listed(report, "work");
 }
 
+/* gcc moves the rest of check() into check.part.0, and inlines it again. */
+static void a_split_function_does_not_inline_itself(void **state)
+{
+	(void)state;
+	build_pair("-O2", HEAD
+	           "struct data { int first, more[V(10, 20)], last; };\n"
+	           "NOINLINE void *make(struct data *data)\n"
+	           "{ data->last = 3; return data; }\n"
+	           "int check(struct data *data, int n)\n"
+	           "{ if (n < 0) return 0;\n"
+	           "  make(data); if (!data->last) puts(\"none\");\n"
+	           "  if (n > data->last) printf(\"%d\\n\", data->last);\n"
+	           "  return data->last + n * data->first; }\n"
+	           "NOINLINE int one(struct data *data)\n"
+	           "{ return check(data, data->first) + 1; }\n"
+	           "NOINLINE int work(int n)\n"
+	           "{ struct data data = {n}; return one(&data) * 2; }\n" MAIN);
+	SCOPED_JSON *report = diff(0, "--accept-type '*'");
+	expect_listed(report, "changed", "check", "at +");
+}
+
 static void new_and_removed_functions_are_listed(void **state)
 {
 	(void)state;
@@ -304,6 +325,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(a_changed_float_is_found),
 		SANDBOX_TEST(callers_of_changed_functions_stay),
 		SANDBOX_TEST(callers_of_inlined_functions_are_selected),
+		SANDBOX_TEST(a_split_function_does_not_inline_itself),
 		SANDBOX_TEST(new_and_removed_functions_are_listed),
 		SANDBOX_TEST(source_places_units_and_signatures_are_told),
 		SANDBOX_TEST(shifted_lines_do_not_count),

@@ -132,6 +132,27 @@ static void the_tail_of_another_string_in_each_build(void **state)
 	expect_not_listed(report, "user");
 }
 
+/* What is kept in the frame may be counted from: it is not sure to be the same.
+ */
+static void a_tail_that_code_may_count_from_is_told(void **state)
+{
+	static const char source[] = HEAD
+		"NOINLINE void put(const char *const *a)\n"
+		"{ printf(\"%s%s%s\\n\", a[0], a[1], a[2]); }\n"
+		"NOINLINE void user(void)\n"
+		"{ const char *all[] = {\"tail\", \"a\", \"b\"}; put(all); }\n"
+		"NOINLINE void other(void)\n"
+		"{ puts(V(\"old tail\", \"a newer tail\")); }\n"
+		"int main(void) { user(); other(); return 0; }\n";
+	SCOPED_JSON *report = NULL;
+
+	(void)state;
+	build_pair("-O1", source);
+	report = diff(0, "");
+	expect_listed(report, "changed", "user", "is the end of another text");
+	expect_behaves_as_new("-O1", source);
+}
+
 /* The end of "b" is as far before the next constant as padding would be. */
 static void a_string_ends_before_another_constant(void **state)
 {
@@ -237,6 +258,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(
 			a_string_that_changed_before_what_code_counts_from),
 		SANDBOX_TEST(the_tail_of_another_string_in_each_build),
+		SANDBOX_TEST(a_tail_that_code_may_count_from_is_told),
 		SANDBOX_TEST(a_string_ends_before_another_constant),
 		SANDBOX_TEST(numbers_that_look_like_a_text),
 		SANDBOX_TEST(only_what_follows_a_nul_in_a_text_changed),
