@@ -10,6 +10,7 @@
 #	--hfx FOLDER	build tree of hfx		default: build
 #	--work FOLDER	downloads, builds, results	default: build/realworld
 #	--recipe FILE	how to build and test	default: realworld/PACKAGE.sh
+#	--flags FLAGS	for the compiler		default: -O2 -g
 #	--again		also what was done before
 #
 # NEW is the package with all of its patches, OLD the same without PATCH, both
@@ -21,6 +22,8 @@
 # OLD, and with OLD and the bundle applied at start-up. Once for each package:
 # replace all functions of NEW by copies of themselves (--all) and run the tests.
 # A refused fix is tried again with what the refusals say can be accepted.
+#
+# CC and CXX name other compilers. Other compilers or flags: another WORK.
 #
 # A recipe is a shell file; what it leaves out is guessed. It runs in the tree:
 #	release		Debian's release		default: bookworm
@@ -40,7 +43,8 @@ work=
 recipe=
 again=
 mode=rows
-export flags='-O2 -g' LC_ALL=C.UTF-8 SOURCE_DATE_EPOCH=1700000000
+export flags='-O2 -g' CC=${CC:-gcc} CXX=${CXX:-g++}
+export LC_ALL=C.UTF-8 SOURCE_DATE_EPOCH=1700000000
 
 # shellcheck source=scripts/debian-source.sh
 . "$here/debian-source.sh"
@@ -51,11 +55,21 @@ die()
 	exit 1
 }
 
+# Say with what log $1 of the package ends, and what to do.
+die_of()
+{
+	echo "realworld.sh: $package: $2; $base/$1.log ends with:" >&2
+	tail -n 5 "$base/$1.log" | sed 's/^/    /' >&2
+	die "if it is not built as guessed, write $here/realworld/$package.sh" \
+		"(see the top of this file, and those that are there)"
+}
+
 while [ $# -gt 0 ]; do
 	case $1 in
 	--hfx) hfx=$2 && shift 2 ;;
 	--work) work=$2 && shift 2 ;;
 	--recipe) recipe=$2 && shift 2 ;;
+	--flags) flags=$2 && shift 2 ;;
 	--again) again=yes && shift ;;
 	--list) mode=list && shift ;;
 	--table) mode=table && shift ;;
@@ -122,13 +136,15 @@ fetch()
 			DEBIAN_RELEASE=$release \
 				debian_fetch "$work/apt-$release" "$package"
 		) 9>"$work/lock" >"$base/fetch.log" 2>&1 ||
-			die "fetching failed; see $base/fetch.log"
+			die "fetching failed: is $package a source package of" \
+				"$release? See $base/fetch.log"
 	fi
 	debian_unpack "$package" "$tree" >>"$base/fetch.log" 2>&1 ||
 		die "unpacking failed; see $base/fetch.log"
 	sed -n 's/^Version: //p' ./*.dsc | tail -n 1 >"$base/version"
 	sed -E '/^(#|$)/d; s/ .*//' "$tree/debian/patches/series" \
-		>"$base/series" || die "$package has no patches"
+		>"$base/series" 2>/dev/null ||
+		echo "realworld.sh: $package has no patches" >&2
 }
 
 turn()
@@ -176,34 +192,57 @@ make_tree()
 	while read -r name; do
 		put_in "$name"
 	done <"$base/series"
-	in_tree prepare prepare || die "see $base/prepare.log"
-	age_configuration
 	touch "$tree/configured"
-	in_tree configure configure || die "see $base/configure.log"
-	in_tree compile compile || die "see $base/compile.log"
+	make_configured || die_of configure "configuring failed"
+	in_tree compile compile || die_of compile "compiling failed"
+	echo "$CC $flags" >"$base/toolchain"
 	if [ -z "$files" ]; then
 		files=$(cd "$tree" && guess_files)
 	fi
 	# shellcheck disable=SC2086 # patterns
 	(cd "$tree" && realpath --relative-to=. $files | sort -u) \
 		>"$base/files"
-	[ -s "$base/files" ] || die "nothing was built; see $base/compile.log"
+	[ -s "$base/files" ] || die_of compile "no program or library was made"
 	save "$base/new"
 	touch "$base/made"
 }
 
-compile_into()
+make_configured()
 {
+	in_tree configure prepare || return
 	age_configuration
-	in_tree compile compile || die "see $base/compile.log"
-	save "$1"
+	in_tree configure configure
+}
+
+# compile_again PATCH...: after these were taken out or put in.
+compile_again()
+{
+	if touch_configuration "$@"; then
+		make_configured || return
+	fi
+	age_configuration
+	in_tree compile compile
+}
+
+# Whether autoconf or automake has to see one of these patches; CMake and meson
+# look for themselves.
+touch_configuration()
+{
+	local name
+	for name; do
+		if grep -Eq '^(\+\+\+|---) .*(configure\.(ac|in)|Makefile\.am|\.m4)(\s|$)' \
+			"$tree/debian/patches/$name"; then
+			return 0
+		fi
+	done
+	return 1
 }
 
 save()
 {
 	rm -rf "$1"
 	while read -r file; do
-		install -D "$tree/$file" "$1/$file"
+		install -D "$tree/$file" "$1/$file" || return
 		touch -r "$tree/$file" "$1/$file"
 	done <"$base/files"
 }
@@ -339,6 +378,15 @@ find_patch()
 	echo "$found"
 }
 
+# The patches of a fix, `a+b`.
+find_fix()
+{
+	local name
+	for name in ${1//+/ }; do
+		find_patch "$name" || return
+	done
+}
+
 # Take the fix out, and before it whatever depends on it. Sets `without` (what
 # was taken out beside the fix, newest first).
 split_series()
@@ -357,7 +405,7 @@ split_series()
 			without+=("$name")
 		fi
 	done
-	try_take_out "${fix[@]}" || die "${fix[*]} cannot be taken out"
+	try_take_out "${fix[@]}"
 }
 
 # All patches of a fix, newest first, or none.
@@ -382,36 +430,54 @@ put_back()
 	done
 }
 
-fix_row()
+# Make OLD, and NEW where that is not the whole package; the tree is as NEW then.
+# Fails, with the reason in ROW/failed, when there is no OLD.
+build_fix()
 {
-	local row fix=() name new=$base/new reference=$base/new.tests
-	for name in ${1//+/ }; do
-		name=$(find_patch "$name")
-		fix+=("$name")
-	done
-	row=$base/fixes/$(basename "${fix[0]}" .patch)
-	if [ -f "$row/done" ] && [ -z "$again" ]; then
-		return
+	local row=$1 name
+	shift
+	if ! split_series "$@"; then
+		echo "cannot be taken out" >"$row/failed"
+		return 1
 	fi
-	mkdir -p "$row"
-	printf '%s\n' "${fix[@]}" >"$row/fix"
-	touch "$base/dirty"
-	split_series "${fix[@]}"
 	printf '%s\n' "${without[@]}" >"$row/without"
-	compile_into "$row/old"
-	# It was built last, which hfx-bundle would remark upon.
-	find "$row/old" -type f -exec touch -d @1700000000 {} +
-	for name in "${fix[@]}"; do
+	if ! compile_again "$@" "${without[@]}"; then
+		cp "$base/compile.log" "$row/old.log"
+		echo "does not build without it" >"$row/failed"
+	elif ! save "$row/old"; then
+		echo "lacks files without it" >"$row/failed"
+	else
+		# It was built last, which hfx-bundle would remark upon.
+		find "$row/old" -type f -exec touch -d @1700000000 {} +
+	fi
+	for name; do
 		put_in "$name"
 	done
+	[ ! -f "$row/failed" ]
+}
+
+# The tree is the whole package again.
+build_whole()
+{
+	put_back
+	compile_again "$@" "${without[@]}" ||
+		die "$package does not build again; see $base/compile.log"
+	install_binaries "$base/new"
+}
+
+# compare_fix ROW PATCH...
+compare_fix()
+{
+	local row=$1 new=$base/new reference=$base/new.tests bundles
+	shift
 	if [ "${#without[@]}" -gt 0 ]; then
 		new=$row/new
 		reference=$row/new.tests
-		compile_into "$new"
+	fi
+	compile_again "$@" || die "see $base/compile.log"
+	if [ "${#without[@]}" -gt 0 ]; then
+		save "$new"
 		run_tests "$reference"
-	else
-		age_configuration
-		in_tree compile compile || die "see $base/compile.log"
 	fi
 	make_bundles "$row" "$new"
 	install_binaries "$row/old"
@@ -422,11 +488,27 @@ fix_row()
 		run_patched "$row/patched" "$bundles" "$reference"
 	fi
 	install_binaries "$new"
-	if [ "${#without[@]}" -gt 0 ]; then
-		put_back
-		age_configuration
-		in_tree compile compile || die "see $base/compile.log"
-		install_binaries "$base/new"
+}
+
+fix_row()
+{
+	local row fix name
+	mapfile -t fix < <(find_fix "$1")
+	row=$base/fixes/$(basename "${fix[0]}" .patch)
+	if [ -f "$row/done" ] && [ -z "$again" ]; then
+		return
+	fi
+	rm -rf "$row"
+	mkdir -p "$row"
+	printf '%s\n' "${fix[@]}" >"$row/fix"
+	touch "$base/dirty"
+	if build_fix "$row" "${fix[@]}"; then
+		compare_fix "$row" "${fix[@]}"
+		if [ "${#without[@]}" -gt 0 ]; then
+			build_whole
+		fi
+	else
+		build_whole "${fix[@]}"
 	fi
 	rm "$base/dirty"
 	touch "$row/done"
@@ -455,6 +537,9 @@ if [ ! -f "$base/made" ] || [ -f "$base/dirty" ]; then
 	rm -f "$base/made" "$base/dirty"
 	make_tree
 fi
+for patch; do
+	find_fix "$patch" >/dev/null
+done
 self_row
 for patch; do
 	fix_row "$patch"

@@ -86,7 +86,7 @@ guess_make()
 	cd "${system%/*}" || return
 	case $system in
 	*/configure*) make "$@" ;;
-	*/Makefile) make CC="gcc $flags" CXX="g++ $flags" "$@" ;;
+	*/Makefile) make CC="$CC $flags" CXX="$CXX $flags" "$@" ;;
 	*) make -C hfx-build "$@" ;;
 	esac
 }

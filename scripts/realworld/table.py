@@ -135,13 +135,23 @@ def refusal_text(merged):
                      for r in merged['refusals'].values())
 
 
+def label(package):
+    """The package, and how it was built where that is not as usual."""
+    toolchain = (lines(package / 'toolchain') or ['gcc -O2 -g'])[0]
+    return package.name + ('' if toolchain == 'gcc -O2 -g'
+                           else f' ({toolchain})')
+
+
 def fix_row(package, row):
     first = merge(row / 'diff')
     final = merge(row / 'accepted') if (row / 'accepted').is_dir() else first
     date = time.gmtime((row / 'done').stat().st_mtime)
     new = row if (row / 'new.tests.result').exists() else package
     reference = lines(new / 'new.tests.result') or []
-    if final['errors']:
+    failed = lines(row / 'failed') or []
+    if failed:
+        outcome = failed[0]
+    elif final['errors']:
         outcome = 'FAILED: ' + final['errors'][0]
     elif final['refusals']:
         outcome = 'refused'
@@ -152,10 +162,11 @@ def fix_row(package, row):
     else:
         outcome = 'bundle'
     return {
-        'package': package.name,
+        'package': label(package),
         'fix': ' + '.join(Path(name).stem for name in lines(row / 'fix')),
         'without': [name for name in lines(row / 'without') or [] if name],
         'outcome': outcome,
+        'failed': bool(failed),
         'date': time.strftime('%Y-%m-%d', date),
         'generators': first['generators'],
         'functions': function_text(first),
@@ -181,7 +192,7 @@ def self_row(package):
     selected = sum(f['kind'] == 'changed'
                    for f in merged['functions'].values())
     return {
-        'package': package.name,
+        'package': label(package),
         'version': (lines(package / 'version') or ['?'])[0],
         'files': ', '.join(Path(f).name for f in lines(package / 'files')),
         'outcome': merged['errors'][0] if merged['errors'] else '',
@@ -233,8 +244,8 @@ INTRODUCTION = '''# Real fixes
 Fixes of Debian's source packages, most of them for security, each taken out of its
 package (OLD) and put back (NEW). Both are built from one path with Debian 12's gcc,
 `-O2 -g` and upstream's own configuration, and not as Debian builds them. Where a
-later patch of the package builds upon a fix, both are without it. A fix that was
-tried and without which the package does not build has no row.
+later patch of the package builds upon a fix, both are without it. Rows of
+packages with a compiler or flags after their names were built with these.
 
 `scripts/realworld.sh PACKAGE PATCH...` makes rows, and `scripts/realworld.sh --table
 WORK...` this page of the results in the folders WORK. Debian 12 with its package
@@ -250,7 +261,7 @@ row was made; versions of a day are not told apart.
 
 | column | meaning |
 |---|---|
-| result | what `hfx-bundle diff OLD NEW` said. `bundle`: it made one. `refused`: it did not. `refused, then accepted`: it did with the `--accept-type` and `--accept-data` that its refusals name. Whether accepting is right, a user has to judge; here the bundle is applied before the program runs, so that no old object is about. `nothing to patch`: both have the same code and data, since the fix is of what is not compiled here, or the compiler makes the same of it. `FAILED`: it gave no report |
+| result | what `hfx-bundle diff OLD NEW` said. `bundle`: it made one. `refused`: it did not. `refused, then accepted`: it did with the `--accept-type` and `--accept-data` that its refusals name. Whether accepting is right, a user has to judge; here the bundle is applied before the program runs, so that no old object is about. `nothing to patch`: both have the same code and data, since the fix is of what is not compiled here, or the compiler makes the same of it. `FAILED`: it gave no report. `does not build without it`, `lacks files without it`, `cannot be taken out`: there is no OLD |
 | functions | changed and new ones, also those of test programs that are compared |
 | bundle, bytes; diff, s | size of the bundles and wall time of the diffs, of all files that differ together. Others used the machine at the same time, so a time is an upper bound at best |
 | tests | the package's own tests that pass with NEW |
@@ -279,7 +290,7 @@ def summary(fixes, selves):
     failed = sum(outcome.startswith('FAILED') for outcome in outcomes)
     dates = sorted({r['date'] for r in fixes})
     print(f'## Totals\n\n{len(fixes)} fixes of '
-          f'{len({r["package"] for r in fixes})} packages, made by '
+          f'{len({r["package"].split()[0] for r in fixes})} packages, made by '
           f'{", ".join(sorted(set().union(*(r["generators"] for r in fixes))))}'
           f' ({" to ".join(sorted({dates[0], dates[-1]}))}):\n')
     print(f'- {outcomes.count("bundle")} became bundles at once;')
@@ -288,6 +299,9 @@ def summary(fixes, selves):
     print('- ' + count_of(outcomes.count("refused"), 'refused;'))
     print('- ' + count_of(outcomes.count("nothing to patch"),
                           'with nothing to patch;'))
+    untried = sum(r['failed'] for r in fixes)
+    if untried:
+        print(f'- {untried} without an OLD to compare with;')
     print('- ' + count_of(failed, 'failed.\n'))
     print_text(f'Of the {len(tested)} that could be applied, '
                f'{bad or "none"} gave other results in the tests than NEW. '
