@@ -32,11 +32,20 @@
 
 /** struct hfx_hook_job_1 of hfx_patch.h. */
 struct image_hook_job {
-	/** Live address of the hook. */
+	/** Live address of the hook, or 0. */
 	uint64_t hook_addr;
-	/** What it returned, once `is_done` is set. */
+	/** What it returned. */
 	uint64_t result;
-	uint64_t is_done;
+	/** One of #image_hook_state. */
+	uint64_t state;
+};
+
+enum image_hook_state {
+	/** No thread has begun with it. */
+	IMAGE_HOOK_IDLE = 0,
+	/** It has returned. */
+	IMAGE_HOOK_DONE = 1,
+	IMAGE_HOOK_STARTED = 2,
 };
 
 /** Largest distance that a 5-byte jump or a RIP-relative operand spans. */

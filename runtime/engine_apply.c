@@ -289,7 +289,8 @@ static struct hfx_error *restore_record(struct apply *apply)
 	                           apply->saved_record.size));
 	return apply_write_word(apply, offsetof(struct record_header, flags),
 	                        apply->previous->flags |
-	                                (apply->patch.flags & RECORD_STAYS));
+	                                (apply->patch.flags &
+	                                 (RECORD_STAYS | RECORD_HOOKS_OWED)));
 }
 
 /**
@@ -373,15 +374,16 @@ static struct hfx_error *commit_with_hooks(struct apply *apply,
                                            struct commit_result *result)
 {
 	struct target *target = apply->engine.target;
+	struct engine_patch *patch = &apply->patch;
 	struct hfx_error *err;
 
-	HFX_TRY(apply_announce_hooks(apply));
-	HFX_TRY(engine_hook_ask(target, &apply->patch));
+	HFX_TRY(engine_hooks_begin(target, patch, RECORD_HOOKS_APPLYING));
+	HFX_TRY(engine_hook_ask(target, patch));
 	err = engine_plan_commit(&apply->plan, target, apply->options, result);
-	if (!err)
-		engine_hook_tell(target, &apply->patch, MANIFEST_POST_APPLY);
-	else if (hfx_error_code(err) != HFX_ERROR_POISONED)
-		engine_hook_tell(target, &apply->patch, MANIFEST_POST_REVERT);
+	if (hfx_error_code(err) != HFX_ERROR_POISONED)
+		engine_hooks_finish(target, patch,
+		                    err ? MANIFEST_POST_REVERT
+		                        : MANIFEST_POST_APPLY);
 	return err;
 }
 

@@ -101,9 +101,6 @@ HFX_MUST_CHECK struct hfx_error *apply_link_shadow(struct apply *apply);
  */
 HFX_MUST_CHECK struct hfx_error *apply_find_hooks(struct apply *apply);
 
-/** Say in the record that code of the image may have run, if it has hooks. */
-HFX_MUST_CHECK struct hfx_error *apply_announce_hooks(struct apply *apply);
-
 /**
  * Work out all places that are written, and what goes there: `patch.sites`.
  *

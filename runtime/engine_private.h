@@ -151,19 +151,40 @@ void engine_note_left(const struct engine *engine);
  *
  * Error: #HFX_ERROR_VETOED with the hook's reason.
  */
-HFX_MUST_CHECK struct hfx_error *
-engine_hook_ask(struct target *target, const struct engine_patch *patch);
+HFX_MUST_CHECK struct hfx_error *engine_hook_ask(struct target *target,
+                                                 struct engine_patch *patch);
 
 /**
- * Call another hook of @p patch, if it has one. That it could not be called is
- * a warning: what it is told of happens, or has happened.
+ * A change begins of which hooks are told: RECORD_HOOKS_APPLYING or _REVERTING.
+ * The record says from then on that code of the image may have run, and, where
+ * hooks are called from outside, that they are to be told of its end.
+ *
+ * Error: #HFX_ERROR_BUSY when a hook that was called before has not returned.
  */
-void engine_hook_tell(struct target *target, const struct engine_patch *patch,
-                      enum manifest_hook hook);
+HFX_MUST_CHECK struct hfx_error *engine_hooks_begin(struct target *target,
+                                                    struct engine_patch *patch,
+                                                    uint32_t change);
 
-/** The same for all patches that leave, the newest first. */
-void engine_hook_tell_leaving(const struct engine *engine,
-                              enum manifest_hook hook);
+/** There is nothing to tell. */
+void engine_hooks_end(struct target *target, struct engine_patch *patch);
+
+/**
+ * Tell @p hook how the change ended. That it could not be called is a warning:
+ * what it is told of has happened. The next hfx then calls it.
+ */
+void engine_hooks_finish(struct target *target, struct engine_patch *patch,
+                         enum manifest_hook hook);
+
+/** All that leave are told, the newest first: of a revert, and how it ended. */
+void engine_hooks_begin_leaving(const struct engine *engine);
+void engine_hooks_finish_leaving(const struct engine *engine,
+                                 enum manifest_hook hook);
+
+/**
+ * Tell hooks how the change ended that a killed hfx has begun, if they are not
+ * told yet. States are what they will be.
+ */
+void engine_hooks_settle(const struct engine *engine);
 
 /* ---- engine_list.c ----------------------------------------------------- */
 
@@ -257,10 +278,13 @@ engine_guard_images(const struct engine *engine, struct engine_plan *plan);
 /* ---- engine_region.c --------------------------------------------------- */
 
 #define SCRATCH_ROOM UINT64_C(4096)
+/** Where in it the job of a hook is; unwinders have what is before. */
+#define SCRATCH_JOB_OFF 3072
 
 /**
  * A reserved range of the process: guard page, record, image, and at its end
- * SCRATCH_ROOM bytes that stay inaccessible until the unwinder needs them.
+ * SCRATCH_ROOM bytes that stay inaccessible until an unwinder or a
+ * hook needs them.
  */
 struct engine_region {
 	uint64_t addr;

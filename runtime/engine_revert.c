@@ -36,12 +36,12 @@ static struct hfx_error *revert(const struct engine *engine,
 		HFX_TRY(guard_plan(engine, &plan));
 	if (options && options->dry_run)
 		return NULL;
-	engine_hook_tell_leaving(engine, MANIFEST_PRE_REVERT);
+	engine_hooks_begin_leaving(engine);
 	err = engine_plan_commit(&plan, engine->target, options, &result);
 	if (!err)
-		engine_hook_tell_leaving(engine, MANIFEST_POST_REVERT);
+		engine_hooks_finish_leaving(engine, MANIFEST_POST_REVERT);
 	else if (hfx_error_code(err) != HFX_ERROR_POISONED)
-		engine_hook_tell_leaving(engine, MANIFEST_POST_APPLY);
+		engine_hooks_finish_leaving(engine, MANIFEST_POST_APPLY);
 	HFX_TRY(err);
 	if (result_ret)
 		*result_ret = result;

@@ -2,7 +2,8 @@
 /*
  * What a killed hfx has left behind.
  *
- * PREPARED: no jump leads to the image yet, so its memory is given back.
+ * PREPARED: no jump leads to the image yet, so its memory is given back, unless
+ * the unwinder knows of it or a hook may have run: then it counts as REVERTED.
  *
  * COMMITTING, REVERTING: some jumps are written, others are not. Only one
  * change is made at a time, so all records in these states are of the same one,
@@ -17,6 +18,7 @@
  * Each site says what belongs there. The records that end as APPLIED are
  * written first: killed in between, this comes to the same end again.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -266,9 +268,33 @@ static struct hfx_error *give_back_prepared(struct engine *engine)
 	return maps_read(engine->target->pid, &engine->maps);
 }
 
+/** What stays is kept for the next apply of the same bundle. */
+static struct hfx_error *settle_kept(struct engine *engine)
+{
+	const uint32_t reverted = RECORD_REVERTED;
+
+	for (size_t i = 0; i < engine->patches.num_patches; i++) {
+		struct engine_patch *patch = &engine->patches.patches[i];
+
+		if (patch->state != RECORD_PREPARED ||
+		    !(patch->flags & RECORD_STAYS))
+			continue;
+		HFX_TRY(engine->target->ops->write(
+			engine->target,
+			patch->record_addr +
+				offsetof(struct record_header, state),
+			&reverted, sizeof(reverted)));
+		patch->state = RECORD_REVERTED;
+	}
+	return NULL;
+}
+
 struct hfx_error *engine_settle(struct engine *engine,
                                 const struct engine_options *options)
 {
 	HFX_TRY(settle_half_way(engine, options));
+	if (!options || !options->dry_run)
+		engine_hooks_settle(engine);
+	HFX_TRY(settle_kept(engine));
 	return give_back_prepared(engine);
 }

@@ -310,6 +310,12 @@ static struct hfx_error *end(const struct inject *inject, struct loan *loan,
 		                        "process",
 		                        tid, inject->pid, what,
 		                        strerror(-back));
+	if (rc == -ETIMEDOUT)
+		return hfx_error_create(HFX_ERROR_STOP,
+		                        "thread %d of process %d did not "
+		                        "return from %s within %d ms, and was "
+		                        "put back",
+		                        tid, inject->pid, what, INJECT_CALL_MS);
 	return rc ? hfx_error_os(-rc, "%s in thread %d of process %d", what,
 	                         tid, inject->pid)
 	          : NULL;

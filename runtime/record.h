@@ -63,6 +63,10 @@ enum record_flags {
 	RECORD_HAS_HOOKS = 1 << 4,
 	/** A hook of the image may have run: the range must stay mapped. */
 	RECORD_HOOKS_RAN = 1 << 5,
+	/** An apply or a revert by `hfx` is under way, of which hooks are told;
+	 * left behind only by a killed one. Then the region has a job. */
+	RECORD_HOOKS_APPLYING = 1 << 6,
+	RECORD_HOOKS_REVERTING = 1 << 7,
 };
 
 /**
@@ -192,6 +196,9 @@ struct record_site {
 	uint8_t before[SITE_SIZE];
 	uint8_t after[SITE_SIZE];
 };
+
+/** Any of these: what the first hook began the second one has not ended. */
+#define RECORD_HOOKS_OWED (RECORD_HOOKS_APPLYING | RECORD_HOOKS_REVERTING)
 
 /** The record lies this far behind the start of its region: a guard page. */
 #define RECORD_OFF 4096u

@@ -47,16 +47,15 @@ struct target_ops {
 	struct hfx_error *(*call)(struct target *target, uint64_t live_addr,
 	                          const uint64_t args[2], uint64_t *result_ret);
 	/**
-	 * Call a hook of a patch (hfx_patch.h), which may allocate and lock:
-	 * in the calling thread, or in one of its own that @p starter_addr
-	 * starts.
+	 * Have @p starter_addr start a thread for a hook of a patch
+	 * (hfx_patch.h): a hook may allocate and lock, which a borrowed thread
+	 * must not. `NULL` where hooks are called like any function.
 	 *
-	 * @param[out] result_ret What it returned.
+	 * @param[in] job_addr Live address of a struct image_hook_job.
 	 */
-	struct hfx_error *(*call_hook)(struct target *target,
-	                               uint64_t hook_addr,
-	                               uint64_t starter_addr,
-	                               uint64_t *result_ret);
+	struct hfx_error *(*start_hook)(struct target *target,
+	                                uint64_t starter_addr,
+	                                uint64_t job_addr);
 	/**
 	 * The unwinder's __register_frame_info(), where it is known better than
 	 * by looking it up; 0 if not. May be `NULL`.

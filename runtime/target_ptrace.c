@@ -7,23 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "image.h"
 #include "inject.h"
 #include "permission.h"
 #include "proc_self.h"
 #include "proc_status.h"
 #include "target.h"
-
-/** How often and how many times to look whether a hook has returned: 30 s. */
-#define HOOK_POLL_NS   2000000
-#define HOOK_MAX_POLLS 15000
 
 struct target_ptrace {
 	struct target base;
@@ -141,85 +134,21 @@ static struct hfx_error *ptrace_call(struct target *target, uint64_t live_addr,
 	                   result_ret);
 }
 
-/* ---- Hooks --------------------------------------------------------------- */
-
-/** A page of the process for the job. */
-static struct hfx_error *map_job(struct target *target,
-                                 const struct image_hook_job *job,
-                                 uint64_t *addr_ret)
-{
-	const uint64_t args[6] = {0, PAGE_BYTES, PROT_READ | PROT_WRITE,
-	                          MAP_PRIVATE | MAP_ANONYMOUS, UINT64_MAX};
-	int64_t addr;
-
-	HFX_TRY(ptrace_syscall(target, SYS_mmap, args, &addr));
-	if (addr < 0)
-		return hfx_error_os((int)-addr, "map memory for a hook");
-	*addr_ret = (uint64_t)addr;
-	return ptrace_write(target, *addr_ret, job, sizeof(*job));
-}
-
-static void unmap_job(struct target *target, uint64_t addr)
-{
-	const uint64_t args[6] = {addr, PAGE_BYTES};
-	int64_t result;
-	HFX_CLEANUP(hfx_error_cleanup)
-	struct hfx_error *err =
-		ptrace_syscall(target, SYS_munmap, args, &result);
-}
-
-static struct hfx_error *start_hook(struct target *target,
-                                    uint64_t starter_addr, uint64_t job_addr)
+/** On a thread that waits: starting one takes locks of the C library. */
+static struct hfx_error *ptrace_start_hook(struct target *target,
+                                           uint64_t starter_addr,
+                                           uint64_t job_addr)
 {
 	const uint64_t args[2] = {job_addr};
 	uint64_t result;
 
+	HFX_TRY(prepare_inject(to_ptrace(target)));
 	HFX_TRY(inject_call_waiting(&to_ptrace(target)->inject, starter_addr,
 	                            args, &result));
 	return (int)result ? hfx_error_os((int)result,
 	                                  "start a thread in process %d",
 	                                  target->pid)
 	                   : NULL;
-}
-
-static struct hfx_error *wait_for_hook(struct target *target, uint64_t job_addr,
-                                       struct image_hook_job *job)
-{
-	const struct timespec pause = {.tv_nsec = HOOK_POLL_NS};
-
-	for (unsigned int i = 0; i < HOOK_MAX_POLLS; i++) {
-		HFX_TRY(check_alive(target));
-		HFX_TRY(ptrace_read(target, job_addr, job, sizeof(*job)));
-		if (job->is_done)
-			return NULL;
-		nanosleep(&pause, NULL);
-	}
-	return hfx_error_os(
-		ETIMEDOUT, "a hook in process %d has not returned, and runs on",
-		target->pid);
-}
-
-/**
- * A borrowed thread may hold any lock, so it only starts a thread, in which the
- * hook runs. Where a hook does not return its page stays: it will write to it.
- */
-static struct hfx_error *ptrace_call_hook(struct target *target,
-                                          uint64_t hook_addr,
-                                          uint64_t starter_addr,
-                                          uint64_t *result_ret)
-{
-	struct image_hook_job job = {.hook_addr = hook_addr};
-	uint64_t job_addr = 0;
-	struct hfx_error *err;
-
-	HFX_TRY(map_job(target, &job, &job_addr));
-	err = start_hook(target, starter_addr, job_addr);
-	if (!err)
-		err = wait_for_hook(target, job_addr, &job);
-	if (hfx_error_errno(err) != ETIMEDOUT)
-		unmap_job(target, job_addr);
-	*result_ret = job.result;
-	return err;
 }
 
 static struct hfx_error *ptrace_commit(struct target *target,
@@ -245,7 +174,7 @@ static const struct target_ops ptrace_ops = {
 	.write = ptrace_write,
 	.syscall = ptrace_syscall,
 	.call = ptrace_call,
-	.call_hook = ptrace_call_hook,
+	.start_hook = ptrace_start_hook,
 	.commit = ptrace_commit,
 	.destroy = ptrace_destroy,
 };

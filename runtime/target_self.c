@@ -105,17 +105,6 @@ static struct hfx_error *self_call(struct target *target, uint64_t live_addr,
 }
 
 /** The caller of libhfx is a thread like any other. */
-static struct hfx_error *self_call_hook(struct target *target,
-                                        uint64_t hook_addr,
-                                        uint64_t starter_addr,
-                                        uint64_t *result_ret)
-{
-	const uint64_t none[2] = {0};
-
-	(void)starter_addr;
-	return self_call(target, hook_addr, none, result_ret);
-}
-
 /* ---- Commit ------------------------------------------------------------ */
 
 static uint64_t now_ns(void)
@@ -322,7 +311,6 @@ static const struct target_ops self_ops = {
 	.write = self_write,
 	.syscall = self_syscall,
 	.call = self_call,
-	.call_hook = self_call_hook,
 	.unwinder = self_unwinder,
 	.commit = self_commit,
 	.destroy = self_destroy,

@@ -15,7 +15,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 build=$(realpath "${1:-$root/build}")
 "$root/scripts/install-deps.sh" --packages strace python3
 status=0
-for caller in hfx tracer; do
+for caller in hfx hooks tracer; do
 	for fault in kill fail; do
 		echo "$caller, $fault:"
 		python3 "$root/tests/fault/fault_test.py" "$caller" "$fault" \

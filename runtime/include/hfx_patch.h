@@ -362,15 +362,17 @@ HFX_PATCH_ONCE size_t hfx_shadow_detach_all(uint64_t id,
 struct hfx_hook_job_1 {
 	const char *(*hook)(void);
 	const char *result;
-	uint64_t is_done;
+	/** 0; 2 once the thread runs; 1 when the hook has returned. */
+	uint64_t state;
 };
 
 static inline void *hfx_hook_run_1(void *arg)
 {
 	struct hfx_hook_job_1 *job = (struct hfx_hook_job_1 *)arg;
 
+	__atomic_store_n(&job->state, UINT64_C(2), __ATOMIC_RELEASE);
 	job->result = job->hook();
-	__atomic_store_n(&job->is_done, UINT64_C(1), __ATOMIC_RELEASE);
+	__atomic_store_n(&job->state, UINT64_C(1), __ATOMIC_RELEASE);
 	return NULL;
 }
 

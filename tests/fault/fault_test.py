@@ -3,15 +3,17 @@
 
     fault_test.py CALLER FAULT BUILD SOURCE [STRIDE]
 
-CALLER is hfx, which patches a process from outside, or tracer: hfx-tracer, by
-which a process with libhfx patches itself. FAULT is kill or fail. BUILD is the
+CALLER is hfx, which patches a process from outside; hooks, the same with a patch
+that has hooks; or tracer: hfx-tracer, by which a process with libhfx patches
+itself. FAULT is kill or fail. BUILD is the
 build tree, SOURCE the tree of the sources. With a STRIDE, only every so many
 system calls. Whatever happens, the process goes on, each function is the old or
 the new one (with libhfx: all of them are the same), and the next attempt to
-apply and to revert succeeds.
+apply and to revert succeeds. What one hook began another one has ended then.
 """
 
 import collections
+import contextlib
 import os
 import re
 import subprocess
@@ -60,12 +62,15 @@ class Victim:
     def end(self):
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.stdout.close()
 
 
 class Test:
-    """What both callers have in common."""
+    """What all callers have in common."""
+
+    wanted = {"apply": NEW, "revert": OLD}
 
     def __init__(self, build, source, folder):
         self.build = build
@@ -107,7 +112,7 @@ class Test:
         state = self.victim.ask()
         if not re.fullmatch(self.allowed, state):
             return self.found(what, f"the process answers '{state}'")
-        for action, wanted in ("apply", NEW), ("revert", OLD):
+        for action, wanted in self.wanted.items():
             state = self.settle(action)
             if not state.startswith(wanted):
                 return self.found(what, f"to {action} then gives '{state}'")
@@ -161,6 +166,16 @@ class OutsideTest(Test):
         return " ".join([self.victim.ask(), result.stderr]).strip()
 
 
+class HooksTest(OutsideTest):
+    # What is begun, and what hooks were told last.
+    allowed = OutsideTest.allowed + " [01] [01]"
+    wanted = {"apply": NEW + " 0 1", "revert": OLD + " 0 0"}
+
+    def compile(self, source, folder, version, *options):
+        return super().compile(source, folder, version, "-DHOOKS",
+                               f"-I{source}/runtime/include")
+
+
 class TracerTest(Test):
     allowed = "1 1 0 1|2 2 0 1"
 
@@ -202,8 +217,9 @@ def main():
         print("strace is not installed")
         return 77
     with tempfile.TemporaryDirectory() as folder:
-        kind = OutsideTest if caller == "hfx" else TracerTest
-        test = kind(build, source, folder)
+        kinds = {"hfx": OutsideTest, "hooks": HooksTest,
+                 "tracer": TracerTest}
+        test = kinds[caller](build, source, folder)
         try:
             test.run_all(mode, stride)
         finally:

@@ -6,6 +6,9 @@
  * `a` in a line applies a bundle and `r` reverts it:
  *
  *	victim [BUNDLE TRACER]
+ *
+ * With -DHOOKS the patch has hooks, and the answer also says whether one of
+ * them has begun what no other one has ended, and which state they were told.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,6 +19,32 @@
 #define VERSION 1
 #endif
 #define NUM_THREADS 3
+
+#ifdef HOOKS
+static volatile int begun, is_applied;
+#if VERSION > 1
+#include <hfx_patch.h>
+HFX_PRE_APPLY()
+{
+	begun = 1;
+	return NULL;
+}
+HFX_POST_APPLY()
+{
+	begun = 0;
+	is_applied = 1;
+}
+HFX_PRE_REVERT()
+{
+	begun = 1;
+}
+HFX_POST_REVERT()
+{
+	begun = 0;
+	is_applied = 0;
+}
+#endif
+#endif
 
 int first(int n);
 int second(int n);
@@ -113,8 +142,12 @@ int main(int argc, char **argv)
 #endif
 		if (c != '\n')
 			continue;
-		printf("%d %d %ld %d\n", first(0), second(0), (long)wrong,
+		printf("%d %d %ld %d", first(0), second(0), (long)wrong,
 		       all_go_on());
+#ifdef HOOKS
+		printf(" %d %d", begun, is_applied);
+#endif
+		putchar('\n');
 		fflush(stdout);
 	}
 	return 0;
