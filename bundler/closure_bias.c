@@ -57,7 +57,9 @@ static bool may_be_end(const struct closure *closure, uint64_t addr)
 		place_object_ending_at(closure->new_program, addr);
 
 	return table && table->addr + table->size == addr &&
-	       function_refers_to(closure->function, table->addr, table->size);
+	       (place_is_vtable(table) ||
+	        function_refers_to(closure->function, table->addr,
+	                           table->size));
 }
 
 bool closure_ends_data(const struct program *program, uint64_t addr)

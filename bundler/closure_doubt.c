@@ -178,8 +178,9 @@ static struct hfx_error *add_if_near(struct closure *closure, const char *unit,
 	bool can = false;
 
 	/* Nobody counts to a copy of a library's object. */
-	if (relocation && relocation->type == R_X86_64_COPY &&
-	    addr - object->addr >= object->size)
+	if (addr - object->addr >= object->size &&
+	    (place_is_of_class(object) ||
+	     (relocation && relocation->type == R_X86_64_COPY)))
 		return NULL;
 	/* Of several names for one object, and of parts, the one that counts.
 	 */

@@ -35,13 +35,14 @@ const struct symbol *closure_table_before(const struct closure *closure,
 	               : NULL;
 }
 
-/* The same, if the function refers to that object otherwise too. */
+/* The same, if the function refers to that object otherwise too, or may. */
 const struct symbol *closure_used_table(const struct closure *closure,
                                         uint64_t addr)
 {
 	const struct symbol *table = closure_table_before(closure, addr);
 
-	return table && (function_refers_to(closure->function, table->addr,
+	return table && (place_is_vtable(table) ||
+	                 function_refers_to(closure->function, table->addr,
 	                                    table->size) ||
 	                 closure_counts_to(closure, table))
 	               ? table

@@ -72,7 +72,10 @@ closure_resolve_table_end(struct closure *closure, const struct place *place,
 const struct symbol *closure_table_before(const struct closure *closure,
                                           uint64_t addr);
 
-/** The same, if the current function refers to that object otherwise, too. */
+/**
+ * The same, if the current function refers to that object otherwise, too, or it
+ * is a vtable, to whose end objects may point.
+ */
 const struct symbol *closure_used_table(const struct closure *closure,
                                         uint64_t addr);
 

@@ -525,6 +525,21 @@ static bool same_before(struct comparison *c, const struct reference *o,
 	       passes_on(c, c->new_function, n);
 }
 
+/* The end of a vtable is its own, or what stands behind it: both count. */
+static bool same_vtable_end(struct comparison *c, uint64_t old_addr,
+                            uint64_t new_addr)
+{
+	const struct symbol *o =
+		place_object_ending_at(c->old_program, old_addr);
+	const struct symbol *n =
+		place_object_ending_at(c->new_program, new_addr);
+	bool is_old = o && place_is_vtable(o) && o->addr + o->size == old_addr;
+	bool is_new = n && place_is_vtable(n) && n->addr + n->size == new_addr;
+
+	return (!is_old && !is_new) ||
+	       (is_old && is_new && same_place(c, o->addr, n->addr, 0));
+}
+
 bool comparison_same_reference(struct comparison *c, const struct reference *o,
                                const struct reference *n)
 {
@@ -541,7 +556,9 @@ bool comparison_same_reference(struct comparison *c, const struct reference *o,
 	if (!is_done)
 		same = same_place(c, o->target, n->target, width);
 	if (same)
-		return !is_address || same_before(c, o, n);
+		return !is_address ||
+		       (same_before(c, o, n) &&
+		        same_vtable_end(c, o->target, n->target));
 	return is_address && same_end(c, o->target, n->target);
 }
 

@@ -113,6 +113,19 @@ const struct symbol *place_object_ending_at(const struct program *program,
 	return symbol;
 }
 
+bool place_is_vtable(const struct symbol *symbol)
+{
+	return !strncmp(symbol->name, "_ZTV", 4) ||
+	       !strncmp(symbol->name, "_ZTC", 4);
+}
+
+bool place_is_of_class(const struct symbol *symbol)
+{
+	return place_is_vtable(symbol) || !strncmp(symbol->name, "_ZTT", 4) ||
+	       !strncmp(symbol->name, "_ZTI", 4) ||
+	       !strncmp(symbol->name, "_ZTS", 4);
+}
+
 const struct symbol *place_object_starting_after(const struct program *program,
                                                  uint64_t addr)
 {

@@ -65,6 +65,17 @@ const struct symbol *place_object_ending_at(const struct program *program,
                                             uint64_t addr);
 
 /**
+ * Whether @p symbol is a table of C++ that objects point into: at its end,
+ * where a class has virtual bases and no virtual functions (Itanium C++
+ * ABI, 2.5.2).
+ */
+bool place_is_vtable(const struct symbol *symbol);
+
+/** Whether it is that, or another that C++ makes of a class: nobody counts to
+ * it from outside. */
+bool place_is_of_class(const struct symbol *symbol);
+
+/**
  * The object that begins a little behind @p addr: `table - n` points there,
  * where code counts from n. `NULL` if there is none.
  */

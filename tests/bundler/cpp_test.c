@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What C++ compilers make of classes, and names of several files: an old
+ * program with the bundle does as the new one does.
+ */
+#include "sandbox.h"
+
+#define CPP "-x c++ -Wl,--no-as-needed -lstdc++"
+
+/*
+ * Objects of a class with virtual bases and no virtual functions point to the
+ * end of its vtable, where the table of another class begins.
+ */
+static void objects_that_point_to_the_end_of_their_vtable(void **state)
+{
+	static const char source[] =
+		"#include <cstdio>\n"
+		"#define APART __attribute__((noinline))\n"
+		"struct Plain { int v = 1; };\n"
+		"struct A : virtual Plain { int a = 2; };\n"
+		"#ifdef NEW\n"
+		"struct N : virtual Plain { int n = 20; virtual ~N() {} };\n"
+		"APART static N *make_n(int n)\n"
+		"{ N *made = new N; made->v += n; return made; }\n"
+		"#endif\n"
+		"struct B : virtual Plain { int b = 3; };\n"
+		"struct C : A, B { int c = 4; };\n"
+		"APART static A *make_a(int n)\n"
+		"{ A *made = new A; made->v += n * V(1, 2); return made; }\n"
+		"APART static C *make_c(int n)\n"
+		"{ C *made = new C; made->v += n * V(1, 2); return made; }\n"
+		"APART static int sum(Plain *plain, A *a, B *b)\n"
+		"{ return plain->v + a->a + a->v + (b ? b->b + b->v : 0); }\n"
+		"APART static void round(int i)\n"
+		"{\n"
+		"  A *a = make_a(i);\n"
+		"  C *c = make_c(i);\n"
+		"  printf(\"%d %d\\n\", sum(a, a, nullptr), sum(c, c, c));\n"
+		"#ifdef NEW\n"
+		"  N *n = make_n(i);\n"
+		"  printf(\"%d\\n\", n->v + n->n);\n"
+		"#endif\n"
+		"}\n"
+		"int main(int argc, char **)\n"
+		"{ for (int i = argc; i < 4; i++) round(i); return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new(CPP " -O2", source);
+	expect_behaves_as_new(CPP " -O2 -fno-pie -no-pie -Wl,--emit-relocs",
+	                      source);
+	expect_behaves_as_new("clang " CPP " -w -O2", source);
+}
+
+/* mold makes `table` a local symbol of the other file. */
+static void a_variable_of_another_file_behind_a_table(void **state)
+{
+	static const char other[] =
+		"extern int table[8];\n"
+		"static int before[8] = {1, 2, 3};\n"
+		"#ifndef NEW\n"
+		"int gone[8] = {7};\n"
+		"#endif\n"
+		"__attribute__((noinline)) static int\n"
+		"sum(const int *a, const int *b)\n"
+		"{ int all = 0;\n"
+		"  for (int i = 0; i < 8; i++) all += a[i] + b[i] * 10;\n"
+		"  return all; }\n"
+		"int changed(int n)\n"
+		"{ before[n]++; return sum(before, table) * V(1, 2); }\n";
+	static const char source[] =
+		"#include <stdio.h>\n"
+		"int table[8] = {50, 60, 70};\n"
+		"int changed(int n);\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; table[argc]++;\n"
+		"  return printf(\"%d\\n\", changed(argc)) < 0; }\n";
+
+	(void)state;
+	need_program("mold");
+	write_source("other.c", other);
+	expect_behaves_as_new("-O0 -fuse-ld=mold -fno-toplevel-reorder other.c",
+	                      source);
+	expect_behaves_as_new("-O0 -fno-toplevel-reorder other.c", source);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		SANDBOX_TEST(objects_that_point_to_the_end_of_their_vtable),
+		SANDBOX_TEST(a_variable_of_another_file_behind_a_table),
+	};
+
+	sandbox_filter(argc, argv);
+	return cmocka_run_group_tests_name("cpp", tests, NULL, NULL);
+}
