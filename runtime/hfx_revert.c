@@ -253,6 +253,8 @@ int hfx_revert_main(int argc, char **argv)
 	err = audit_open(options.log_path, &options.audit);
 	if (err)
 		return output_error(err, HFX_EXIT_USAGE);
+	if (!options.quiet)
+		output_warnings();
 	err = revert(&options);
 	audit_close(&options.audit);
 	return err ? output_error(err, HFX_EXIT_FAILED) : HFX_EXIT_DONE;

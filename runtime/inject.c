@@ -13,7 +13,10 @@
 #include "lifeline.h"
 #include "loan.h"
 #include "maps.h"
+#include "proc_status.h"
 #include "stop.h"
+
+#define NS_PER_MS UINT64_C(1000000)
 
 /** Size of the `syscall` instruction. */
 #define GATE_SIZE 2
@@ -76,17 +79,17 @@ void inject_deinit(struct inject *inject)
 /* ---- Running it ---------------------------------------------------------- */
 
 /**
- * Let the thread run to its next system call stop. An event stop that is still
- * to come (or the process being stopped) is passed over.
+ * Wait until the thread, which runs, is at its next system call stop. An event
+ * stop that is still to come (or the process being stopped) is passed over.
  *
  * @return 0, -ESRCH if it has ended, -EFAULT if it raised a signal.
  */
-static int run_to_syscall(struct loan *loan)
+static int wait_for_syscall(struct loan *loan)
 {
 	for (;;) {
-		int rc = stop_resume(loan->thread, PTRACE_SYSCALL, 0);
+		int rc = 0;
 
-		if (!rc && loan->thread->state != STOP_GONE)
+		if (loan->thread->state != STOP_GONE)
 			rc = stop_wait(loan->stop, loan->thread);
 		if (rc)
 			return rc;
@@ -98,7 +101,18 @@ static int run_to_syscall(struct loan *loan)
 			loan->was_stopped = true;
 		else if (loan->thread->reason == STOP_BY_SIGNAL)
 			return -EFAULT;
+		rc = stop_resume(loan->thread, PTRACE_SYSCALL, 0);
+		if (rc)
+			return rc;
 	}
+}
+
+/** Let the thread run to its next system call stop. */
+static int run_to_syscall(struct loan *loan)
+{
+	int rc = stop_resume(loan->thread, PTRACE_SYSCALL, 0);
+
+	return rc ? rc : wait_for_syscall(loan);
 }
 
 static int set_regs(struct loan *loan, const struct user_regs_struct *regs)
@@ -173,21 +187,55 @@ static int write_code(const struct loan *loan, uint64_t live_addr,
 	return 0;
 }
 
-/** Let the function run until it returns to the landing. */
-static int run_to_landing(struct loan *loan, uint64_t landing_addr,
-                          uint64_t return_sp)
+/** Whether the thread waits for something, and not for its turn. */
+static bool is_asleep(const struct inject *inject, const struct loan *loan)
 {
+	struct proc_status status;
+
+	return proc_status_read(inject->pid, loan->thread->tid, &status) ||
+	       status.state == 'S';
+}
+
+/**
+ * As run_to_syscall(). A function that is taken back where it just runs may
+ * have a lock, which it would keep for ever. One that waits has to be, or the
+ * thread would; one that only waits for its turn on a busy machine is given
+ * more time, until @p end_ns.
+ */
+static int run_patiently(const struct inject *inject, struct loan *loan,
+                         uint64_t end_ns)
+{
+	int rc;
+
+	stop_set_deadline(loan->stop,
+	                  stop_now_ns() + INJECT_CALL_MS * NS_PER_MS);
+	rc = run_to_syscall(loan);
+	while (rc == -ETIMEDOUT && stop_now_ns() < end_ns &&
+	       !is_asleep(inject, loan)) {
+		stop_set_deadline(loan->stop,
+		                  stop_now_ns() + INJECT_CALL_MS * NS_PER_MS);
+		rc = wait_for_syscall(loan);
+	}
+	return rc;
+}
+
+/** Let the function run until it returns to the landing. */
+static int run_to_landing(const struct inject *inject, struct loan *loan,
+                          uint64_t landing_addr, uint64_t return_sp)
+{
+	uint64_t end_ns = stop_now_ns() + INJECT_BUSY_MS * NS_PER_MS;
+
 	for (;;) {
 		const struct user_regs_struct *regs = &loan->thread->regs;
-		int rc = run_to_syscall(loan);
+		int rc = run_patiently(inject, loan, end_ns);
 
 		if (rc)
 			return rc;
-		if (stop_deadline_passed(loan->stop))
-			return -ETIMEDOUT;
 		if (regs->rip == landing_addr + LANDING_END &&
 		    regs->rsp == return_sp)
 			return 0;
+		if (stop_now_ns() >= end_ns)
+			return -ETIMEDOUT;
 	}
 }
 
@@ -220,9 +268,9 @@ static int set_return(const struct loan *loan, uint64_t sp, uint64_t addr)
 }
 
 /** @param[in] live_addr Function; its stack gets a return address alone. */
-static int run_call(struct loan *loan, uint64_t landing_addr,
-                    uint64_t live_addr, const uint64_t args[2],
-                    uint64_t *result_ret)
+static int run_call(const struct inject *inject, struct loan *loan,
+                    uint64_t landing_addr, uint64_t live_addr,
+                    const uint64_t args[2], uint64_t *result_ret)
 {
 	struct user_regs_struct regs = loan->saved_regs;
 	int rc;
@@ -239,7 +287,7 @@ static int run_call(struct loan *loan, uint64_t landing_addr,
 	if (!rc)
 		rc = send_off(loan, &regs);
 	if (!rc)
-		rc = run_to_landing(loan, landing_addr,
+		rc = run_to_landing(inject, loan, landing_addr,
 		                    regs.rsp + sizeof(uint64_t));
 	if (rc)
 		return rc;
@@ -248,12 +296,13 @@ static int run_call(struct loan *loan, uint64_t landing_addr,
 }
 
 /** As run_call(), with vector and floating point registers put back. */
-static int run_call_saved(struct loan *loan, uint64_t landing_addr,
-                          uint64_t live_addr, const uint64_t args[2],
-                          uint64_t *result_ret)
+static int run_call_saved(const struct inject *inject, struct loan *loan,
+                          uint64_t landing_addr, uint64_t live_addr,
+                          const uint64_t args[2], uint64_t *result_ret)
 {
 	struct iovec vector = {loan->xstate, loan->xstate_size};
-	int rc = run_call(loan, landing_addr, live_addr, args, result_ret);
+	int rc = run_call(inject, loan, landing_addr, live_addr, args,
+	                  result_ret);
 
 	if (loan_regain(loan))
 		return rc;
@@ -280,8 +329,8 @@ static int run_call_landing(const struct inject *inject, struct loan *loan,
 		return rc ? rc : (int)page;
 	rc = write_code(loan, (uint64_t)page, landing, sizeof(landing));
 	if (!rc)
-		rc = run_call_saved(loan, (uint64_t)page, live_addr, args,
-		                    result_ret);
+		rc = run_call_saved(inject, loan, (uint64_t)page, live_addr,
+		                    args, result_ret);
 	/* A thread that is not back from the call is still to return there. */
 	if (!rc && loan->has_lifeline)
 		rc = set_return(loan, loan->sp, inject->return_addr);
@@ -313,9 +362,9 @@ static struct hfx_error *end(const struct inject *inject, struct loan *loan,
 	if (rc == -ETIMEDOUT)
 		return hfx_error_create(HFX_ERROR_STOP,
 		                        "thread %d of process %d did not "
-		                        "return from %s within %d ms, and was "
-		                        "put back",
-		                        tid, inject->pid, what, INJECT_CALL_MS);
+		                        "return from %s in time, and was put "
+		                        "back",
+		                        tid, inject->pid, what);
 	return rc ? hfx_error_os(-rc, "%s in thread %d of process %d", what,
 	                         tid, inject->pid)
 	          : NULL;

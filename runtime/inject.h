@@ -33,11 +33,13 @@
 
 /**
  * How long a thread may take to stop before the next one is tried, how long
- * that goes on, and how long a call may take to return.
+ * that goes on, how long a call may wait for something, and how long it may
+ * take to return.
  */
 #define INJECT_STOP_MS 100
 #define INJECT_WAIT_MS 3000
 #define INJECT_CALL_MS 1000
+#define INJECT_BUSY_MS 10000
 
 struct inject {
 	pid_t pid;

@@ -175,6 +175,11 @@ class HooksTest(OutsideTest):
         return super().compile(source, folder, version, "-DHOOKS",
                                f"-I{source}/runtime/include")
 
+    def settle(self, action):
+        """On a busy machine a hook may be left to the next hfx."""
+        state = super().settle(action)
+        return super().settle(action) if "hook of fix" in state else state
+
 
 class TracerTest(Test):
     allowed = "1 1 0 1|2 2 0 1"

@@ -219,7 +219,7 @@ static void a_call_that_does_not_return_is_ended(void **state)
 	assert_error(target->ops->call(target,
 	                               (uint64_t)(uintptr_t)call_forever,
 	                               no_args, &result),
-	             HFX_ERROR_OS);
+	             HFX_ERROR_STOP);
 	check_syscalls(target);
 	target_destroy(target);
 	assert_true(child_end(shared, pid));
