@@ -9,6 +9,7 @@
 
 #include "cleanup.h"
 #include "cursor.h"
+#include "image.h"
 #include "manifest_show.h"
 
 static struct hfx_error *elf_failure(const char *what)
@@ -114,6 +115,28 @@ check_function(Elf *elf, const struct manifest_function *function)
 	return NULL;
 }
 
+/** A direct call or jump to the function that it is listed for. */
+static struct hfx_error *check_call(Elf *elf,
+                                    const struct manifest_module *module,
+                                    const struct manifest_call *call)
+{
+	const struct manifest_function *function =
+		&module->functions[call->function];
+	const uint8_t *code = find_code(elf, call->old_addr, JUMP_SIZE);
+	int32_t distance;
+
+	if (code && (*code == CALL_OPCODE || *code == JUMP_OPCODE)) {
+		memcpy(&distance, code + 1, sizeof(distance));
+		if (call->old_addr + JUMP_SIZE + (uint64_t)(int64_t)distance ==
+		    function->old_addr)
+			return NULL;
+	}
+	return hfx_error_create(HFX_ERROR_CODE_MISMATCH,
+	                        "there is no direct call of %s at 0x%" PRIx64
+	                        ", where the bundle has one to redirect",
+	                        function->name, call->old_addr);
+}
+
 static struct hfx_error *verify(const struct manifest_module *module, int fd)
 {
 	HFX_CLEANUP(end_elf) Elf *elf = NULL;
@@ -127,6 +150,8 @@ static struct hfx_error *verify(const struct manifest_module *module, int fd)
 		if (function->kind == MANIFEST_FUNCTION_CHANGED)
 			HFX_TRY(check_function(elf, function));
 	}
+	for (size_t i = 0; i < module->num_calls; i++)
+		HFX_TRY(check_call(elf, module, &module->calls[i]));
 	return NULL;
 }
 

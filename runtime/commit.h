@@ -76,6 +76,8 @@ struct commit_result {
 	/** Tries that were needed, and threads stepped out of code bytes. */
 	uint32_t num_tries;
 	uint32_t num_stepped;
+	/** Direct calls that the plan redirects; the engine counts them. */
+	uint32_t num_calls;
 };
 
 /**

@@ -96,6 +96,10 @@ HFX_MUST_CHECK struct hfx_error *engine_list(struct target *target,
 
 void engine_patches_deinit(struct engine_patches *patches);
 
+/** How many direct calls @p patch, one of @p patches, has redirected. */
+size_t engine_patch_num_calls(const struct engine_patches *patches,
+                              const struct engine_patch *patch);
+
 /** Free what a patch owns, not the patch itself. */
 void engine_patch_deinit(struct engine_patch *patch);
 

@@ -440,6 +440,7 @@ struct hfx_error *engine_apply(struct target *target,
 		                        bundle->manifest->num_modules);
 	HFX_TRY(engine_open(target, options, &apply.engine));
 	HFX_TRY(run(&apply, &result));
+	result.num_calls = apply.num_calls;
 	if (result_ret)
 		*result_ret = result;
 	return NULL;

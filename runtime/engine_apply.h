@@ -38,6 +38,8 @@ struct apply {
 	uint64_t near_end_addr;
 	/** Functions of applied patches that this one goes on top of. */
 	size_t num_stacked;
+	/** Direct calls that are redirected. */
+	uint32_t num_calls;
 };
 
 /** Read code or data of the process. */

@@ -50,6 +50,45 @@ const struct record_site *engine_patch_site(const struct engine_patch *patch,
 	                        sizeof(*patch->sites), by_live_addr);
 }
 
+/** Number of sites of @p patch below @p live_addr. */
+static size_t sites_below(const struct engine_patch *patch, uint64_t live_addr)
+{
+	size_t low = 0, high = patch->num_sites;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (patch->sites[middle].live_addr < live_addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/** What is no jump at an entry: of its functions, or into another patch. */
+size_t engine_patch_num_calls(const struct engine_patches *patches,
+                              const struct engine_patch *patch)
+{
+	size_t num_jumps = 0;
+
+	for (size_t i = 0; i < patches->num_patches; i++) {
+		const struct engine_patch *below = &patches->patches[i];
+
+		num_jumps += sites_below(patch, below->region_addr +
+		                                        below->region_size) -
+		             sites_below(patch, below->region_addr);
+	}
+	for (size_t i = 0; i < patch->num_functions; i++) {
+		const struct record_function *f = &patch->functions[i];
+
+		num_jumps +=
+			engine_patch_site(patch, f->old_live_addr +
+		                                         f->old_entry) != NULL;
+	}
+	return num_jumps < patch->num_sites ? patch->num_sites - num_jumps : 0;
+}
+
 /** Whether a record can begin there: private, readable, without a file. */
 static bool may_hold_record(const struct mapping *mapping)
 {

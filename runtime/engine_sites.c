@@ -194,6 +194,7 @@ static struct hfx_error *add_calls(struct apply *apply)
 		HFX_TRY(add_call(apply, &apply->manifest->calls[i], &fits));
 		num_left += !fits;
 	}
+	apply->num_calls = (uint32_t)(count - num_left);
 	if (count)
 		log_message(HFX_LOG_INFO,
 		            "%s: %zu direct calls are redirected, %zu stay",

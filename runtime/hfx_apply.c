@@ -232,7 +232,11 @@ static void print_result(const struct apply_options *options,
 
 	fputs(options->engine.dry_run ? "would apply " : "applied ", stdout);
 	output_text(stdout, manifest->name, 0);
-	printf(" (%zu function%s)", count, count == 1 ? "" : "s");
+	printf(" (%zu function%s", count, count == 1 ? "" : "s");
+	if (options->engine.redirect_calls)
+		printf(", %u call%s redirected", result->num_calls,
+		       result->num_calls == 1 ? "" : "s");
+	putchar(')');
 	replace_print(stdout, replacement);
 	fputs(" to", stdout);
 	output_process(stdout, options->pid);

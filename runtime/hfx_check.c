@@ -21,6 +21,8 @@ static const char help[] =
 	"does,\n"
 	"                    to see whether any is inside what is replaced\n"
 	"      --timeout MS  with --stop: as for apply (default 1000)\n"
+	"      --redirect-calls\n"
+	"                    as for apply: count the calls\n"
 	"      --trust KEYS  as for apply\n"
 	"      --json        print a JSON document (docs/hfx-json.md)\n"
 	"  -q, --quiet       print nothing if it would apply\n"
@@ -43,6 +45,7 @@ struct check_options {
 static const struct option long_options[] = {
 	{"stop", no_argument, NULL, 's'},
 	{"timeout", required_argument, NULL, 't'},
+	{"redirect-calls", no_argument, NULL, 'c'},
 	{"json", no_argument, NULL, 'j'},
 	{"trust", required_argument, NULL, 'T'},
 	{"quiet", no_argument, NULL, 'q'},
@@ -73,6 +76,7 @@ static int parse(int argc, char **argv, struct check_options *options)
 		if (option == 'T')
 			options->trust = optarg;
 		options->engine.try_stop |= option == 's';
+		options->engine.redirect_calls |= option == 'c';
 		options->json |= option == 'j';
 		options->quiet |= option == 'q';
 		options->help |= option == 'h';
@@ -131,7 +135,7 @@ static int print_json(const struct check_options *options,
 
 	(void)proc_status_read(options->pid, options->pid, &status);
 	document = json_pack(
-		"{si si so s{so so} sb so so so sb so}", "format", 1, "pid",
+		"{si si so s{so so} sb so so so sb so so}", "format", 1, "pid",
 		(int)options->pid, "process", json_text(status.name), "bundle",
 		"name", json_text(bundle->manifest->name), "id",
 		json_hex(bundle->id.bytes, DIGEST_SIZE), "applies", !err,
@@ -140,7 +144,11 @@ static int print_json(const struct check_options *options,
 		"warnings", json_warnings(bundle->manifest, warnings),
 		"transient", hfx_error_is_transient(err), "pause_ns",
 		options->engine.try_stop ? json_count(result->pause_ns)
-					 : json_null());
+					 : json_null(),
+		"num_calls",
+		options->engine.redirect_calls && !err
+			? json_count(result->num_calls)
+			: json_null());
 	return json_print(document);
 }
 
@@ -157,6 +165,9 @@ static void print_text(const struct check_options *options,
 		fputs(": ", stdout);
 		output_text(stdout, hfx_error_message(err), 0);
 	}
+	if (!err && options->engine.redirect_calls)
+		printf(" and redirect %u call%s", result->num_calls,
+		       result->num_calls == 1 ? "" : "s");
 	if (!err && options->engine.try_stop)
 		output_stop(stdout, result, false);
 	else

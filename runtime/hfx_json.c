@@ -63,10 +63,11 @@ static json_t *json_other_code(const struct engine_patch *patch)
 	return list;
 }
 
-json_t *json_patch(const struct engine_patch *patch)
+json_t *json_patch(const struct engine_patches *patches,
+                   const struct engine_patch *patch)
 {
 	return json_pack(
-		"{so so so so so so ss so so so so so so so so so so sb sb}",
+		"{so so so so so so ss so so so so so so so so so so so sb sb}",
 		"name", json_text(patch->name), "version",
 		json_text(patch->version), "description",
 		json_text(patch->description), "id",
@@ -81,7 +82,8 @@ json_t *json_patch(const struct engine_patch *patch)
 		json_count(patch->region_size), "image_bias",
 		json_count(patch->image_bias), "module_bias",
 		json_count(patch->module_bias), "num_sites",
-		json_count(patch->num_sites), "functions",
+		json_count(patch->num_sites), "num_calls",
+		json_count(engine_patch_num_calls(patches, patch)), "functions",
 		json_functions(patch), "other_code", json_other_code(patch),
 		"unwindable", (patch->flags & RECORD_UNWINDABLE) != 0,
 		"symbols", patch->symbols.tail_size != 0);

@@ -22,8 +22,9 @@ json_t *json_hex(const uint8_t *bytes, size_t size);
 
 json_t *json_count(uint64_t number);
 
-/** One patch of a process. */
-json_t *json_patch(const struct engine_patch *patch);
+/** One of the patches of a process. */
+json_t *json_patch(const struct engine_patches *patches,
+                   const struct engine_patch *patch);
 
 /** `"build-mismatch"`: the code of @p err as a word. */
 json_t *json_code_of(const struct hfx_error *err);

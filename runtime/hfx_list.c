@@ -18,6 +18,7 @@
 static const char help[] =
 	"Usage: hfx list [--json] PID\n"
 	"List the patches in a process, applied and reverted, oldest first.\n"
+	"CALLS is how many direct calls lead to the new code without a jump.\n"
 	"\n"
 	"      --json  print a JSON document (docs/hfx-json.md)\n"
 	"      --help  show this help\n";
@@ -43,7 +44,8 @@ static void format_time(uint64_t ns, char *text, size_t size)
 		snprintf(text, size, "-");
 }
 
-static void print_row(const struct engine_patch *patch, int name_width,
+static void print_row(const struct engine_patches *patches,
+                      const struct engine_patch *patch, int name_width,
                       int version_width)
 {
 	char id[2 * DIGEST_SIZE + 1];
@@ -57,9 +59,9 @@ static void print_row(const struct engine_patch *patch, int name_width,
 	fputs("  ", stdout);
 	output_text(stdout, *patch->version ? patch->version : "-",
 	            version_width);
-	printf("  %.*s  %-10s  %-19s  %8s  %9zu\n", SHORT_ID, id,
-	       output_state(patch->state), applied, pause,
-	       patch->num_functions);
+	printf("  %.*s  %-10s  %-19s  %8s  %9zu  %5zu\n", SHORT_ID, id,
+	       output_state(patch->state), applied, pause, patch->num_functions,
+	       engine_patch_num_calls(patches, patch));
 }
 
 static void print_table(pid_t pid, const struct engine_patches *patches)
@@ -79,11 +81,12 @@ static void print_table(pid_t pid, const struct engine_patches *patches)
 		name_width = text_width(patch->name, name_width);
 		version_width = text_width(patch->version, version_width);
 	}
-	printf("%-*s  %-*s  %-12s  %-10s  %-19s  %8s  %9s\n", name_width,
+	printf("%-*s  %-*s  %-12s  %-10s  %-19s  %8s  %9s  %5s\n", name_width,
 	       "NAME", version_width, "VERSION", "ID", "STATE", "APPLIED",
-	       "PAUSE", "FUNCTIONS");
+	       "PAUSE", "FUNCTIONS", "CALLS");
 	for (size_t i = 0; i < patches->num_patches; i++)
-		print_row(&patches->patches[i], name_width, version_width);
+		print_row(patches, &patches->patches[i], name_width,
+		          version_width);
 }
 
 /* ---- JSON -----------------------------------------------------------------
@@ -96,7 +99,8 @@ static int print_json(pid_t pid, const struct engine_patches *patches)
 
 	(void)proc_status_read(pid, pid, &status);
 	for (size_t i = 0; i < patches->num_patches; i++)
-		json_array_append_new(list, json_patch(&patches->patches[i]));
+		json_array_append_new(
+			list, json_patch(patches, &patches->patches[i]));
 	return json_print(json_pack("{si si so so}", "format", 1, "pid",
 	                            (int)pid, "process", json_text(status.name),
 	                            "patches", list));

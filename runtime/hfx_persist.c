@@ -31,6 +31,9 @@ static const char help[] =
 	"(docs/hfx-json.md)\n"
 	"      --remove WHAT  no longer do so: a name, or at least 6 digits of "
 	"an id\n"
+	"      --redirect-calls\n"
+	"                     new starts also redirect direct calls, as by "
+	"apply\n"
 	"      --dir DIR      the folder (default: " HFX_PERSIST_FOLDER ")\n"
 	"      --trust KEYS   as for apply\n"
 	"  -q, --quiet        print errors only\n"
@@ -39,6 +42,7 @@ static const char help[] =
 struct persist_options {
 	bool list;
 	bool json;
+	bool redirect_calls;
 	bool quiet;
 	bool help;
 	const char *remove;
@@ -51,6 +55,7 @@ static const struct option long_options[] = {
 	{"list", no_argument, NULL, 'l'},
 	{"json", no_argument, NULL, 'j'},
 	{"remove", required_argument, NULL, 'r'},
+	{"redirect-calls", no_argument, NULL, 'c'},
 	{"dir", required_argument, NULL, 'd'},
 	{"trust", required_argument, NULL, 'T'},
 	{"quiet", no_argument, NULL, 'q'},
@@ -69,6 +74,9 @@ static bool take_option(int option, struct persist_options *options)
 		return true;
 	case 'r':
 		options->remove = optarg;
+		return true;
+	case 'c':
+		options->redirect_calls = true;
 		return true;
 	case 'd':
 		options->folder = optarg;
@@ -100,6 +108,10 @@ static int parse(int argc, char **argv, struct persist_options *options)
 	if (options->help)
 		return 0;
 	wanted = options->list || options->remove ? 0 : 1;
+	if (!wanted && options->redirect_calls)
+		return output_usage("persist",
+		                    "--redirect-calls is for a bundle that is "
+		                    "installed");
 	if (argc - optind != wanted || (options->list && options->remove) ||
 	    (options->json && !options->list))
 		return output_usage("persist",
@@ -204,13 +216,14 @@ static struct hfx_error *add_json(void *arg, const struct installed *found)
 	const struct manifest *manifest = found->bundle->manifest;
 
 	json_array_append_new(
-		arg, json_pack("{so so so so ss so}", "name",
+		arg, json_pack("{so so so so ss so sb}", "name",
 	                       json_text(manifest->name), "version",
 	                       json_text(manifest->version), "id",
 	                       json_hex(found->bundle->id.bytes, DIGEST_SIZE),
 	                       "module", json_text(manifest->modules[0].name),
 	                       "build_id", found->build, "file",
-	                       json_text(found->file)));
+	                       json_text(found->file), "redirect_calls",
+	                       persist_redirects(found->file)));
 	return NULL;
 }
 
@@ -370,8 +383,10 @@ static struct hfx_error *install_file(const struct persist_options *options,
 	unsigned long number;
 
 	HFX_TRY(next_number(build_folder, &number));
-	if (asprintf(&path, "%s/%04lu-%s.hfx", build_folder, number,
-	             bundle->manifest->name) < 0) {
+	if (asprintf(&path, "%s/%04lu-%s%s", build_folder, number,
+	             bundle->manifest->name,
+	             options->redirect_calls ? PERSIST_REDIRECTS : ".hfx") <
+	    0) {
 		path = NULL;
 		return hfx_error_no_memory();
 	}

@@ -193,8 +193,9 @@ static json_t *json_view(const struct status *status,
 	                           (int)view->uid, "patches", patches);
 
 	for (size_t i = 0; i < view->patches.num_patches; i++)
-		json_array_append_new(patches,
-		                      json_patch(&view->patches.patches[i]));
+		json_array_append_new(
+			patches,
+			json_patch(&view->patches, &view->patches.patches[i]));
 	if (!status->bundle)
 		return object;
 	json_object_set_new(object, "state",

@@ -129,6 +129,14 @@ struct hfx_error *persist_bundles(const char *build_folder,
 	return list(build_folder, is_bundle, PERSIST_MAX_BUNDLES, ret);
 }
 
+bool persist_redirects(const char *name)
+{
+	size_t size = strlen(name), suffix_size = strlen(PERSIST_REDIRECTS);
+
+	return size > suffix_size &&
+	       !strcmp(name + size - suffix_size, PERSIST_REDIRECTS);
+}
+
 struct hfx_error *persist_read(const char *build_folder, const char *name,
                                struct buffer *ret)
 {

@@ -22,6 +22,9 @@
 #define PERSIST_MAX_BUNDLES 1000u
 #define PERSIST_MAX_BUILDS  10000u
 
+/** End of the name of a bundle whose calls are redirected; no patch has it. */
+#define PERSIST_REDIRECTS ",redirect-calls.hfx"
+
 /** Names, sorted. */
 struct persist_names {
 	char **names;
@@ -52,6 +55,9 @@ HFX_MUST_CHECK struct hfx_error *persist_builds(const char *folder,
                                                 struct persist_names *ret);
 HFX_MUST_CHECK struct hfx_error *persist_bundles(const char *build_folder,
                                                  struct persist_names *ret);
+
+/** Whether direct calls are to be redirected to the bundle of this name. */
+bool persist_redirects(const char *name);
 
 /** Read one of them; errors as above. */
 HFX_MUST_CHECK struct hfx_error *

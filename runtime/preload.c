@@ -44,13 +44,19 @@ static void print_error(struct hfx_error *err, enum hfx_error_code but)
 
 static void apply_named(const char *list)
 {
+	const char *wish = secure_getenv("HFX_REDIRECT_CALLS");
+	const struct hfx_apply_opts opts = {
+		.sz = sizeof(opts),
+		.flags = wish && !strcmp(wish, "1") ? HFX_APPLY_REDIRECT_CALLS
+	                                            : 0,
+	};
 	HFX_CLEANUP(hfx_free) char *copy = strdup(list);
 	char *rest = copy;
 	char *path;
 
 	while ((path = strsep(&rest, ":")))
 		if (*path)
-			print_error(hfx_apply_bundle(path, NULL, NULL),
+			print_error(hfx_apply_bundle(path, &opts, NULL),
 			            HFX_ERROR_BUILD_MISMATCH);
 }
 
@@ -123,8 +129,12 @@ static int look_at_module(struct dl_phdr_info *info, size_t size, void *arg)
 }
 
 /** From what was read, so that it cannot be another file by then. */
-static struct hfx_error *apply_bytes(const struct buffer *bytes)
+static struct hfx_error *apply_bytes(const struct buffer *bytes, bool redirects)
 {
+	const struct hfx_apply_opts opts = {
+		.sz = sizeof(opts),
+		.flags = redirects ? HFX_APPLY_REDIRECT_CALLS : 0,
+	};
 	HFX_CLEANUP(hfx_close) int fd = memfd_create("hfx", MFD_CLOEXEC);
 	size_t done = 0;
 
@@ -138,7 +148,7 @@ static struct hfx_error *apply_bytes(const struct buffer *bytes)
 			                    "cannot write a file in memory");
 		done += (size_t)put;
 	}
-	return hfx_apply_bundle_fd(fd, NULL, NULL);
+	return hfx_apply_bundle_fd(fd, &opts, NULL);
 }
 
 static struct hfx_error *apply_persisted_one(const char *folder,
@@ -147,7 +157,8 @@ static struct hfx_error *apply_persisted_one(const char *folder,
 	HFX_CLEANUP(buffer_deinit) struct buffer bytes = {0};
 
 	HFX_TRY(persist_read(folder, name, &bytes));
-	return hfx_error_wrap(apply_bytes(&bytes), "%s/%s", folder, name);
+	return hfx_error_wrap(apply_bytes(&bytes, persist_redirects(name)),
+	                      "%s/%s", folder, name);
 }
 
 static void apply_persisted_in(const char *folder)

@@ -176,12 +176,26 @@ redirected_calls_change_their_caller_and_come_back()
 	start
 	before=$(code_of both)
 	runs "$hfx" apply --dry-run --redirect-calls "$pid" v1.hfx
+	says "would apply v1 (2 functions, 2 calls redirected) to"
 	[ "$(code_of both)" = "$before" ] || die "a dry run changed both()"
+	runs "$hfx" check --redirect-calls "$pid" v1.hfx
+	says "and redirect 2 calls"
+	runs "$hfx" check --redirect-calls --json "$pid" v1.hfx
+	json_is runs.log 'd["num_calls"]' 2
 	runs "$hfx" apply "$pid" v1.hfx
 	answers 101
 	[ "$(code_of both)" = "$before" ] || die "both() changed unasked"
 	runs "$hfx" revert "$pid" v1
+	runs "$hfx" list --json "$pid"
+	json_is runs.log 'd["patches"][0]["num_calls"]' 0
 	runs "$hfx" apply --redirect-calls "$pid" v1.hfx
+	says "applied v1 (2 functions, 2 calls redirected) to"
+	runs "$hfx" list "$pid"
+	grep -q '^v1 .* 2      2$' runs.log || die "$(cat runs.log)"
+	runs "$hfx" list --json "$pid"
+	json_is runs.log \
+		'd["patches"][0]["num_calls"], d["patches"][0]["num_sites"]' \
+		"(2, 4)"
 	answers 101
 	[ "$(code_of both)" != "$before" ] || die "both() did not change"
 	runs "$hfx" apply --redirect-calls "$pid" v2.hfx --replaces v1
@@ -189,6 +203,56 @@ redirected_calls_change_their_caller_and_come_back()
 	runs "$hfx" revert "$pid" v2
 	answers 0
 	[ "$(code_of both)" = "$before" ] || die "both() did not come back"
+
+	# Over another patch it also jumps from that one's code: no call.
+	runs "$hfx" apply "$pid" v1.hfx
+	runs "$hfx" apply --redirect-calls "$pid" v2.hfx
+	runs "$hfx" list --json "$pid"
+	json_is runs.log '[p["num_calls"] for p in d["patches"]
+		if p["state"] == "applied"]' "[0, 1]"
+}
+
+new_starts_redirect_calls_when_they_are_asked_to()
+{
+	local before start
+
+	build 1
+	start
+	before=$(code_of both)
+	for start in "HFX_BUNDLES=v1.hfx" \
+		"HFX_BUNDLES=v1.hfx HFX_REDIRECT_CALLS=1"; do
+		# shellcheck disable=SC2086 # words
+		start env LD_PRELOAD="$libhfx" $start ./v0/server
+		answers 101
+		code_of both >"code.${#start}"
+	done
+	runs "$hfx" persist --dir state --redirect-calls v1.hfx
+	runs "$hfx" persist --dir state --list --json
+	json_is runs.log 'd["bundles"][0]["redirect_calls"]' True
+	start env LD_PRELOAD="$libhfx" HFX_PERSIST_DIR="$PWD/state" ./v0/server
+	answers 101
+	[ "$(cat code.18)" = "$before" ] || die "both() changed unasked"
+	[ "$(cat code.39)" != "$before" ] || die "HFX_REDIRECT_CALLS did not"
+	[ "$(code_of both)" != "$before" ] || die "persist did not"
+	runs "$hfx" persist --dir state --remove v1
+	fails 2 "$hfx" persist --dir state --list --redirect-calls
+}
+
+verify_looks_at_the_calls()
+{
+	local at
+
+	build 1
+	runs "$hfx_bundle" verify v1.hfx v0/server
+	cp v0/server damaged
+	# The first call in both().
+	at=$(objdump -d v0/server --disassemble=both |
+		awk '/call.*<(first|second)>/ { print $1; exit }')
+	printf '\x90' | dd of=damaged bs=1 conv=notrunc status=none \
+		seek=$((0x${at%:}))
+	fails 1 "$hfx_bundle" verify v1.hfx damaged
+	said fails.log "there is no direct call of"
+	said fails.log "at 0x${at%:}"
 }
 
 "$case_name"

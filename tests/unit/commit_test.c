@@ -233,7 +233,7 @@ static void a_write_with_too_many_bytes_is_not_received(void **state)
 static void a_result_arrives_as_it_was_sent(void **state)
 {
 	int *fds = *state;
-	struct commit_result result = {61000, 5, 2, 1};
+	struct commit_result result = {61000, 5, 2, 1, 0};
 	struct commit_result got = {0};
 
 	ASSERT_CODE(commit_wire_send_result(fds[1], NULL, &result), 0);
@@ -247,7 +247,7 @@ static void a_result_arrives_as_it_was_sent(void **state)
 /** Send @p err, and check that the same comes out. */
 static void check_error(int *fds, struct hfx_error *err)
 {
-	struct commit_result result = {1, 1, 1, 1};
+	struct commit_result result = {1, 1, 1, 1, 0};
 	struct commit_result got = {0};
 	struct hfx_error *out;
 
