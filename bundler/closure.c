@@ -231,6 +231,7 @@ static struct hfx_error *follow_reference(struct closure *closure,
 		.is_write = reference->is_write,
 		.is_short = reference->field_size == 1,
 		.is_indexed = reference->is_indexed,
+		.reference = reference,
 	};
 	uint64_t addr =
 		function->addr + reference->insn_off + reference->field_off;
@@ -391,13 +392,15 @@ struct hfx_error *closure_init(struct closure *closure,
                                struct program *old_program,
                                struct program *new_program,
                                struct comparison *comparison,
-                               const struct unwind_table *unwind)
+                               const struct unwind_table *unwind,
+                               struct decoder *decoder)
 {
 	*closure = (struct closure){
 		.old_program = old_program,
 		.new_program = new_program,
 		.comparison = comparison,
 		.unwind = unwind,
+		.decoder = decoder,
 	};
 	const struct function *unused;
 	closure->has_strange_unwinder =

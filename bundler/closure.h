@@ -26,6 +26,7 @@ struct closure {
 	struct program *new_program;
 	struct comparison *comparison;
 	const struct unwind_table *unwind;
+	struct decoder *decoder;
 	/** Pieces, relocations, imports: what the image is made of. */
 	struct image_description image;
 	struct refusals refusals;
@@ -56,13 +57,13 @@ struct closure {
 };
 
 /**
- * @param[in] comparison Run; borrowed, like both programs and @p unwind (which
- * may be `NULL`).
+ * @param[in] comparison Run; borrowed, like both programs, @p unwind (which may
+ * be `NULL`) and @p decoder.
  */
 HFX_MUST_CHECK struct hfx_error *
 closure_init(struct closure *closure, struct program *old_program,
              struct program *new_program, struct comparison *comparison,
-             const struct unwind_table *unwind);
+             const struct unwind_table *unwind, struct decoder *decoder);
 
 /**
  * Follow all references of the functions with `is_selected`, which grow by the

@@ -7,6 +7,7 @@
  * that are near enough are asked what the address would become:
  *
  * - where all of them went the same way from OLD to NEW, it does not matter;
+ * - what is stored is no address to count from: the object around it is meant;
  * - else, what OLD's code of the same function refers to, NEW's does, unless
  *   another object begins there;
  * - else, what any of OLD's code or data refers to is a place that has a use;
@@ -23,6 +24,7 @@
 #include "cleanup.h"
 #include "closure_private.h"
 #include "debug_info.h"
+#include "decode.h"
 
 #define REMEDY_APART                                                           \
 	"Keep the order of these variables, or leave the function out with "   \
@@ -243,14 +245,35 @@ static bool is_start_of_another(const struct program *old,
 	       place.symbol != &old->symbols[reading->object->peer];
 }
 
-static bool has_use_in_old(const struct closure *closure,
+/*
+ * OLD refers there for the sake of another object, which is around the place,
+ * and NEW still refers to that place of it, which is not `addr`.
+ */
+static bool is_use_of_another(const struct closure *closure, uint64_t addr,
+                              const struct reading *reading, bool by_function)
+{
+	const struct program *program = closure->new_program;
+	struct place place = place_at(closure->old_program, reading->old_addr);
+
+	if (place.kind != PLACE_OBJECT || place.symbol->peer == NO_INDEX ||
+	    place.symbol->peer == reading->object - program->symbols)
+		return false;
+	uint64_t there = program->symbols[place.symbol->peer].addr + place.off;
+	if (there == addr)
+		return false;
+	return by_function ? function_refers_to(closure->function, there, 1)
+	                   : is_landmark(program, there);
+}
+
+static bool has_use_in_old(const struct closure *closure, uint64_t addr,
                            const struct reading *reading, bool by_function)
 {
 	const struct program *old = closure->old_program;
 	uint64_t old_addr = reading->old_addr;
 	uint32_t peer = closure->function->peer;
 
-	if (!old_addr || is_start_of_another(old, reading))
+	if (!old_addr || is_start_of_another(old, reading) ||
+	    is_use_of_another(closure, addr, reading, by_function))
 		return false;
 	if (!by_function)
 		return is_landmark(old, old_addr);
@@ -269,20 +292,20 @@ static bool is_guess(const struct reading *reading)
 }
 
 /* Leave only the readings for which OLD speaks, if it does for any. */
-static void keep_used(const struct closure *closure, bool by_function,
-                      struct readings *readings)
+static void keep_used(const struct closure *closure, uint64_t addr,
+                      bool by_function, struct readings *readings)
 {
 	struct reading *items = readings->items;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < readings->num_items; i++)
-		kept += has_use_in_old(closure, &items[i], by_function);
+		kept += has_use_in_old(closure, addr, &items[i], by_function);
 	if (!kept)
 		return;
 	kept = 0;
 	for (size_t i = 0; i < readings->num_items; i++)
 		if (is_guess(&items[i]) ||
-		    has_use_in_old(closure, &items[i], by_function))
+		    has_use_in_old(closure, addr, &items[i], by_function))
 			items[kept++] = items[i];
 	readings->num_items = kept;
 }
@@ -373,18 +396,61 @@ static const struct reading *find_natural(const struct readings *readings,
 	return nearest;
 }
 
+/* The reading that takes the place for what it is, a part of an object. */
+static const struct reading *find_around(const struct readings *readings,
+                                         uint64_t addr)
+{
+	for (size_t i = 0; i < readings->num_items; i++) {
+		const struct symbol *object = readings->items[i].object;
+
+		if (addr - object->addr < object->size)
+			return &readings->items[i];
+	}
+	return NULL;
+}
+
+/*
+ * The object around the place, if the address is stored as it is. (A register
+ * at a call proves less: callers may keep it across a function that they know.)
+ */
+static const struct reading *find_stored(const struct closure *closure,
+                                         uint64_t addr, const struct use *use,
+                                         const struct readings *readings)
+{
+	const struct function *function = closure->function;
+
+	if (!use->reference ||
+	    !decoder_stores(closure->decoder, function->code, function->size,
+	                    use->reference->insn_off))
+		return NULL;
+	return find_around(readings, addr);
+}
+
+/* Nothing in OLD can speak for an object that only NEW has. */
+static bool is_in_new_object(const struct readings *readings, uint64_t addr)
+{
+	const struct reading *around = find_around(readings, addr);
+
+	return around && !around->old_addr;
+}
+
 static struct hfx_error *choose(struct closure *closure, uint64_t addr,
                                 const struct use *use,
                                 struct readings *readings, struct target *ret)
 {
-	const struct reading *natural;
+	const struct reading *natural, *stored = NULL;
 
 	if (!all_alike(readings))
-		keep_used(closure, true, readings);
+		stored = find_stored(closure, addr, use, readings);
+	if (stored)
+		return take_one(closure, addr, stored, ret);
+	if (!all_alike(readings))
+		keep_used(closure, addr, true, readings);
 	natural = find_natural(readings, addr);
 	/* To count from a register is no use of the very place. */
-	if (!all_alike(readings) && !natural && !use->is_indexed)
-		keep_used(closure, false, readings);
+	if (!all_alike(readings) && !natural && !use->is_indexed &&
+	    !is_in_new_object(readings, addr))
+		keep_used(closure, addr, false, readings);
 	if (all_alike(readings)) {
 		*ret = (struct target){TARGET_OLD,
 		                       readings->items[0].shared_addr};

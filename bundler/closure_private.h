@@ -38,6 +38,8 @@ struct use {
 	bool is_short;
 	/** With a register added: from there on, or from before or behind. */
 	bool is_indexed;
+	/** Of the current function; `NULL` from data. */
+	const struct reference *reference;
 };
 
 /** Resolve an address of NEW, taking into the image what must be. */

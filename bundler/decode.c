@@ -373,8 +373,15 @@ static bool leads_away(const cs_insn *insn, size_t size)
 	        (uint64_t)x86->operands[0].imm >= size);
 }
 
-bool decoder_passes_on(struct decoder *decoder, const uint8_t *code,
-                       size_t size, size_t off)
+enum fate {
+	FATE_OTHER,
+	FATE_STORED,
+	FATE_ARGUMENT,
+};
+
+/* What is done first with the register that the instruction at `off` loads. */
+static enum fate fate_of_loaded(struct decoder *decoder, const uint8_t *code,
+                                size_t size, size_t off)
 {
 	cs_insn *found = decoder->insn;
 	const uint8_t *bytes = code + off;
@@ -383,19 +390,31 @@ bool decoder_passes_on(struct decoder *decoder, const uint8_t *code,
 
 	if (!cs_disasm_iter(decoder->handle, &bytes, &left, &at, found) ||
 	    found->detail->x86.operands[0].type != X86_OP_REG)
-		return false;
+		return FATE_OTHER;
 	x86_reg reg = found->detail->x86.operands[0].reg;
 	while (cs_disasm_iter(decoder->handle, &bytes, &left, &at, found)) {
 		if (leads_away(found, size))
-			return is_argument(reg);
+			return is_argument(reg) ? FATE_ARGUMENT : FATE_OTHER;
 		if (is_store(found, reg))
-			return true;
+			return FATE_STORED;
 		if (in_group(found->detail, CS_GRP_JUMP) ||
 		    in_group(found->detail, CS_GRP_RET) ||
 		    uses_register(decoder->handle, found, reg))
-			return false;
+			return FATE_OTHER;
 	}
-	return false;
+	return FATE_OTHER;
+}
+
+bool decoder_stores(struct decoder *decoder, const uint8_t *code, size_t size,
+                    size_t off)
+{
+	return fate_of_loaded(decoder, code, size, off) == FATE_STORED;
+}
+
+bool decoder_passes_on(struct decoder *decoder, const uint8_t *code,
+                       size_t size, size_t off)
+{
+	return fate_of_loaded(decoder, code, size, off) != FATE_OTHER;
 }
 
 bool is_endbr64(const uint8_t *code, size_t size)

@@ -101,6 +101,11 @@ struct register_use decoder_registers(struct decoder *decoder);
 bool decoder_passes_on(struct decoder *decoder, const uint8_t *code,
                        size_t size, size_t off);
 
+/** The same, but whether it is stored before all else, and not into the frame.
+ */
+bool decoder_stores(struct decoder *decoder, const uint8_t *code, size_t size,
+                    size_t off);
+
 /** Whether @p code begins with `endbr64`. */
 bool is_endbr64(const uint8_t *code, size_t size);
 

@@ -345,7 +345,7 @@ static struct hfx_error *run_once(struct selection *selection, bool *again_ret)
 	HFX_TRY(select_families(selection));
 	HFX_TRY(closure_init(&selection->closure, selection->old_program,
 	                     selection->new_program, selection->comparison,
-	                     selection->unwind));
+	                     selection->unwind, selection->decoder));
 	selection->has_closure = true;
 	HFX_TRY(find_kept_entries(selection));
 	HFX_TRY(check_entries(selection));
@@ -402,6 +402,7 @@ selection_init(struct selection *selection, const struct diff_options *options,
 		.old_program = old_program,
 		.new_program = new_program,
 		.unwind = unwind,
+		.decoder = decoder,
 		.exclusions =
 			calloc(new_program->num_functions, sizeof(char *)),
 		.keeps = calloc(new_program->num_functions + 1, sizeof(bool)),

@@ -22,6 +22,7 @@ struct selection {
 	struct program *old_program;
 	struct program *new_program;
 	struct comparison *comparison;
+	struct decoder *decoder;
 	const struct unwind_table *unwind;
 	struct entry_checker *old_entries;
 	struct entry_checker *new_entries;

@@ -411,6 +411,52 @@ static void tables_that_are_counted_from_afar(void **state)
 	expect_refusal(report, "fill", "moved apart");
 }
 
+/*
+ * NEW's `text` begins in front of `table`, and the address of its buffer is as
+ * far before that as `head.last`, which other code refers to, is in OLD.
+ */
+#define A_NEW_OBJECT_BEFORE_A_TABLE                                            \
+	HEAD "#define ALIGNED __attribute__((aligned(32)))\n"                  \
+	     "static struct { long more[6], last; } head ALIGNED;\n"           \
+	     "#ifdef NEW\n"                                                    \
+	     "static struct { char *start; long n; char buffer[16]; } text"    \
+	     " ALIGNED;\n"                                                     \
+	     "#endif\n"                                                        \
+	     "static char table[128] ALIGNED;\n"                               \
+	     "NOINLINE static int changed(int n)\n"                            \
+	     "{\n"                                                             \
+	     "#ifdef NEW\n"                                                    \
+	     "  TAKE\n"                                                        \
+	     "#endif\n"                                                        \
+	     "  return n V(+, -) 1; }\n"                                       \
+	     "NOINLINE static int others(int n)\n"                             \
+	     "{ long *last = &head.last; __asm__(\"\" : \"+r\"(last));\n"      \
+	     "  head.more[n] = ++*last; return ++table[n]; }\n"                \
+	     "int main(int argc, char **argv)\n"                               \
+	     "{ (void)argv; int n = others(argc);\n"                           \
+	     "  n += changed(argc);\n"                                         \
+	     "  return printf(\"%d %d\\n\", n, others(2)) < 0; }\n"
+
+static void an_address_in_a_new_object_that_is_stored(void **state)
+{
+	(void)state;
+	build_pair("-O2 -fno-toplevel-reorder -DTAKE='if (!text.start) {"
+	           " text.start = text.buffer; text.n = 1;"
+	           " *text.buffer = 115; } puts(text.start);'",
+	           A_NEW_OBJECT_BEFORE_A_TABLE);
+	expect_pair_behaves_as_new("old/prog", "new/prog");
+}
+
+static void an_address_in_a_new_object_that_code_may_count_from(void **state)
+{
+	(void)state;
+	build_pair("-O2 -fno-toplevel-reorder -DTAKE='char *end = text.buffer;"
+	           " __asm__(\"inc %0\" : \"+r\"(end)); text.n = *end;'",
+	           A_NEW_OBJECT_BEFORE_A_TABLE);
+	SCOPED_JSON *report = diff(1, "");
+	expect_refusal(report, "changed", "moved apart");
+}
+
 /* clang counts up to zero, from the end of the table. */
 static void tables_that_are_counted_from_their_end(void **state)
 {
@@ -538,6 +584,9 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(tables_that_moved_apart),
 		SANDBOX_TEST(tables_that_are_counted_from_one),
 		SANDBOX_TEST(tables_that_are_counted_from_afar),
+		SANDBOX_TEST(an_address_in_a_new_object_that_is_stored),
+		SANDBOX_TEST(
+			an_address_in_a_new_object_that_code_may_count_from),
 		SANDBOX_TEST(tables_that_are_counted_from_their_end),
 		SANDBOX_TEST(padding_before_a_variable_is_no_difference),
 		SANDBOX_TEST(
