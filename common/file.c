@@ -184,19 +184,31 @@ static struct hfx_error *write_special(const char *path, const void *data,
 	return write_all(fd, data, size);
 }
 
+static struct hfx_error *create(const char *path, const void *data, size_t size)
+{
+	struct stat status;
+
+	if (lstat(path, &status) == 0 && S_ISLNK(status.st_mode))
+		return hfx_error_os(ENOENT,
+		                    "cannot create: a link that leads nowhere");
+	return replace(path, NULL, data, size);
+}
+
 struct hfx_error *file_replace(const char *path, const void *data, size_t size)
 {
 	HFX_CLEANUP(hfx_free) char *real_path = NULL;
 	struct stat status;
 	struct hfx_error *err;
 
-	/* Through a symbolic link, which stays. */
-	real_path = realpath(path, NULL);
-	if (!real_path || stat(real_path, &status) < 0)
-		err = replace(path, NULL, data, size);
-	else if (S_ISREG(status.st_mode))
+	/*
+	 * Through a symbolic link, which stays. Links below /proc/self/fd lead
+	 * to pipes and deleted files, too, which have no other path.
+	 */
+	if (stat(path, &status) < 0)
+		err = create(path, data, size);
+	else if (S_ISREG(status.st_mode) && (real_path = realpath(path, NULL)))
 		err = replace(real_path, &status, data, size);
 	else
-		err = write_special(real_path, data, size);
+		err = write_special(path, data, size);
 	return hfx_error_wrap(err, "%s", path);
 }

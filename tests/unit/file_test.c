@@ -203,6 +203,40 @@ static void a_device_is_written_and_not_replaced(void **state)
 	assert_true(S_ISCHR(status.st_mode));
 }
 
+/* As /dev/stdout is one, where the output is a pipe. */
+static void a_link_to_a_pipe_is_written_through(void **state)
+{
+	char link_path[80], target[40], got[8];
+	struct stat status;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	snprintf(target, sizeof(target), "/proc/self/fd/%d", fds[1]);
+	snprintf(link_path, sizeof(link_path), "%s/link", folder);
+	assert_int_equal(symlink(target, link_path), 0);
+	assert_null(file_replace(link_path, "new", 3));
+	assert_int_equal(read(fds[0], got, sizeof(got)), 3);
+	assert_memory_equal(got, "new", 3);
+	assert_int_equal(lstat(link_path, &status), 0);
+	assert_true(S_ISLNK(status.st_mode));
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void a_link_that_leads_nowhere_stays(void **state)
+{
+	char link_path[80];
+	struct stat status;
+
+	(void)state;
+	snprintf(link_path, sizeof(link_path), "%s/link", folder);
+	assert_int_equal(symlink("none/file", link_path), 0);
+	check_failure(file_replace(link_path, "new", 3), ENOENT, "nowhere");
+	assert_int_equal(lstat(link_path, &status), 0);
+	assert_true(S_ISLNK(status.st_mode));
+}
+
 /* In a child: without root's rights, or with too small a file size limit. */
 static int replace_restricted(bool as_nobody)
 {
@@ -265,6 +299,8 @@ int main(void)
 		TEST(a_new_file_has_the_permissions_of_the_umask),
 		TEST(a_symbolic_link_stays_and_its_file_is_replaced),
 		TEST(a_device_is_written_and_not_replaced),
+		TEST(a_link_to_a_pipe_is_written_through),
+		TEST(a_link_that_leads_nowhere_stays),
 		TEST(an_unwritable_folder_leaves_the_old_file_whole),
 		TEST(a_write_that_fails_midway_leaves_the_old_file_whole),
 	};
