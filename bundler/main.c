@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* hfx-bundle: the command line. Only main*.c print and exit. */
 #include <getopt.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -486,6 +487,8 @@ int main(int argc, char **argv)
 {
 	static char program[] = "hfx-bundle";
 
+	/* A file that may not grow is an error that can be told. */
+	signal(SIGXFSZ, SIG_IGN);
 	if (argc < 2)
 		return usage_error("give a command");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)

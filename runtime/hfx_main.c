@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,6 +50,8 @@ int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 
+	/* The log or an output that may not grow must not end a change. */
+	signal(SIGXFSZ, SIG_IGN);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h")) {
 		fputs(help, stdout);
 		return finish(HFX_EXIT_DONE);

@@ -123,6 +123,17 @@ static void a_bad_name_is_an_error(void **state)
 	assert_int_not_equal(access("fix.hfx", F_OK), 0);
 }
 
+static void an_output_that_may_not_grow_is_an_error(void **state)
+{
+	(void)state;
+	SCOPED_RUN result =
+		run("mkdir small && ulimit -f 1 && " DIFF "-o small/fix.hfx");
+	assert_int_equal(result.status, 2);
+	expect_text(result.err, "small/fix.hfx: cannot write: File too large");
+	/* Nor is anything left of it. */
+	expect_status(0, "rmdir small");
+}
+
 static void without_output_nothing_is_written(void **state)
 {
 	(void)state;
@@ -367,6 +378,7 @@ int main(int argc, char **argv)
 		PAIR_TEST(show_prints_name_version_and_description),
 		PAIR_TEST(the_name_comes_from_the_output),
 		PAIR_TEST(a_bad_name_is_an_error),
+		PAIR_TEST(an_output_that_may_not_grow_is_an_error),
 		PAIR_TEST(without_output_nothing_is_written),
 		PAIR_TEST(quiet_prints_totals_only),
 		PAIR_TEST(verbose_prints_addresses_and_signatures),
