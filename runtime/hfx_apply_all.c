@@ -180,8 +180,8 @@ static void print_summary(const struct all *all)
 	}
 	if (all->num_hidden)
 		fprintf(stderr,
-		        "hfx: %zu process%s may not be looked at by this user; "
-		        "root sees more\n",
+		        "hfx: %zu process%s may not be looked at; "
+		        "CAP_SYS_PTRACE shows all\n",
 		        all->num_hidden, all->num_hidden == 1 ? "" : "es");
 }
 

@@ -176,8 +176,8 @@ static void print_table(const struct status *status)
 		                    : "no process carries patches");
 	if (status->num_hidden)
 		fprintf(stderr,
-		        "hfx: %zu process%s may not be looked at by this user; "
-		        "root sees more\n",
+		        "hfx: %zu process%s may not be looked at; "
+		        "CAP_SYS_PTRACE shows all\n",
 		        status->num_hidden,
 		        status->num_hidden == 1 ? "" : "es");
 }

@@ -85,21 +85,24 @@ static struct hfx_error *user_error(pid_t pid, const struct proc_status *self,
 		target->gids[1], self->uids[0], self->gids[0]);
 }
 
-/** What of the target itself forbids it, or `NULL`. */
-static struct hfx_error *target_error(pid_t pid, pid_t tid,
+static struct hfx_error *tracer_error(pid_t pid, pid_t tid,
                                       const struct proc_status *target)
 {
 	struct proc_status tracer = {.name = "?"};
 
-	if (target->tracer_pid) {
-		(void)proc_status_read(target->tracer_pid, target->tracer_pid,
-		                       &tracer);
-		return hfx_error_create(
-			HFX_ERROR_BUSY,
-			"thread %d of process %d is traced by process %d "
-			"(%s); end that first",
-			tid, pid, target->tracer_pid, tracer.name);
-	}
+	if (!target->tracer_pid)
+		return NULL;
+	(void)proc_status_read(target->tracer_pid, target->tracer_pid, &tracer);
+	return hfx_error_create(HFX_ERROR_BUSY,
+	                        "thread %d of process %d is traced by process "
+	                        "%d (%s); end that first",
+	                        tid, pid, target->tracer_pid, tracer.name);
+}
+
+/** What of the target itself forbids it to everybody, or `NULL`. */
+static struct hfx_error *target_error(pid_t pid,
+                                      const struct proc_status *target)
+{
 	if (target->state == 'Z' || target->state == 'X')
 		return hfx_error_create(HFX_ERROR_NO_PROCESS,
 		                        "process %d has ended", pid);
@@ -109,14 +112,12 @@ static struct hfx_error *target_error(pid_t pid, pid_t tid,
 	return NULL;
 }
 
-/** Why @p self may not trace, the likeliest reason first. */
+/** Why @p self may not trace its user's process, the likeliest reason first. */
 static struct hfx_error *caller_error(pid_t pid, const struct proc_status *self,
                                       const struct proc_status *target)
 {
 	int scope = yama_scope();
 
-	if (!may_trace_all(self) && !same_user(self, target))
-		return user_error(pid, self, target);
 	if (scope >= 3 || (scope && !may_trace_all(self)))
 		return yama_error(pid, scope);
 	if (!may_trace_all(self) && !is_dumpable(pid, target))
@@ -161,9 +162,13 @@ struct hfx_error *permission_error(pid_t pid, pid_t tid, int error_number)
 	if (error_number != EPERM && error_number != EACCES)
 		return hfx_error_os(error_number, "trace thread %d of %d", tid,
 		                    pid);
-	HFX_TRY(target_error(pid, tid, &target));
+	HFX_TRY(target_error(pid, &target));
 	if (proc_status_read(getpid(), gettid(), &self))
 		return hfx_error_create(HFX_ERROR_PERMISSION,
 		                        "tracing process %d is forbidden", pid);
+	/* Who may not trace it is not helped by the end of its tracer. */
+	if (!may_trace_all(&self) && !same_user(&self, &target))
+		return user_error(pid, &self, &target);
+	HFX_TRY(tracer_error(pid, tid, &target));
 	return caller_error(pid, &self, &target);
 }

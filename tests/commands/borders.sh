@@ -89,6 +89,38 @@ borders_other_users_and_setuid()
 	fails_on setuid "$pid" "is forbidden: it runs as user 65534" $as_nobody
 }
 
+# What belongs to others is no failure, whoever traces it.
+borders_traced_processes_of_others_are_only_not_seen()
+{
+	need_root
+	make_bundle
+	start ours ./old/server
+	cat >tracer.c <<'END'
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	if (argc < 2 || ptrace(PTRACE_SEIZE, atoi(argv[1]), 0, 0))
+		return 1;
+	pause();
+}
+END
+	"$cc" tracer.c -o tracer
+	./tracer "$pid" &
+	for _ in $(seq 500); do
+		grep -q "^TracerPid:.$!$" "/proc/$pid/status" && break
+		sleep 0.01
+	done
+	fails_on ours "$pid" 'it runs as user 0' $as_nobody
+	$as_nobody "$hfx" status fix.hfx >status 2>status.err
+	said status 'no process has loaded what the bundle is for'
+	said status.err 'CAP_SYS_PTRACE shows all'
+	fails 1 "$hfx" apply "$pid" fix.hfx
+	said fails.log "is traced by process $!"
+	kill $!
+}
+
 borders_seccomp_and_no_new_privs()
 {
 	need_root
