@@ -388,12 +388,10 @@ static void find_moved_tls(struct closure *closure)
 		         "has another size or alignment");
 }
 
-struct hfx_error *closure_init(struct closure *closure,
-                               struct program *old_program,
-                               struct program *new_program,
-                               struct comparison *comparison,
-                               const struct unwind_table *unwind,
-                               struct decoder *decoder)
+struct hfx_error *
+closure_init(struct closure *closure, struct program *old_program,
+             struct program *new_program, struct comparison *comparison,
+             const struct unwind_table *unwind, struct decoder *decoder)
 {
 	*closure = (struct closure){
 		.old_program = old_program,
