@@ -68,7 +68,11 @@ guess_configure()
 	cd "${system%/*}" || return
 	export CFLAGS=$flags CXXFLAGS=$flags
 	case $system in
-	*/configure*) ./configure ;;
+	*/configure*)
+		# So that make does not remake what configure was made from: the
+		# versions of the tools that made it may not be here.
+		ACLOCAL=: AUTOCONF=: AUTOHEADER=: AUTOMAKE=: ./configure
+		;;
 	*/CMakeLists.txt)
 		cmake -S . -B hfx-build -DCMAKE_BUILD_TYPE=None \
 			-DBUILD_SHARED_LIBS=ON -DBUILD_TESTING=ON
