@@ -148,8 +148,13 @@ static bool same_rest(struct comparison *c, uint64_t old_addr,
 	uint64_t new_rest = anonymous_size(c->new_program, new_addr) - new_size;
 	uint64_t size = old_rest < new_rest ? old_rest : new_rest;
 
-	return !size ||
-	       same_data(c, old_addr + old_size, new_addr + new_size, size);
+	old_addr += old_size;
+	new_addr += new_size;
+	return !size || same_data(c, old_addr, new_addr, size) ||
+	       (rest_is_of_others(c->old_program, c->new_program, old_addr,
+	                          old_addr + size) &&
+	        rest_is_of_others(c->new_program, c->old_program, new_addr,
+	                          new_addr + size));
 }
 
 /* 0: neither is a jump table; 1: the same one; -1: they differ. */

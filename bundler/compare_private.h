@@ -2,8 +2,8 @@
 /**
  * @file compare_private.h
  *
- * The parts of comparison_run(): data (compare_data.c), code (compare.c) and
- * the reasons given to people (explain.c).
+ * The parts of comparison_run(): data (compare_data.c, compare_rest.c), code
+ * (compare.c) and the reasons given to people (explain.c).
  */
 #ifndef HFX_BUNDLER_COMPARE_PRIVATE_H
 #define HFX_BUNDLER_COMPARE_PRIVATE_H
@@ -42,6 +42,14 @@ void comparison_fail(struct comparison *comparison, struct hfx_error *err);
 bool comparison_same_reference(struct comparison *comparison,
                                const struct reference *old_reference,
                                const struct reference *new_reference);
+
+/**
+ * Whether nothing but texts that @p other has, too, is in @p program from
+ * @p addr to @p end (compare_rest.c).
+ */
+bool rest_is_of_others(const struct program *program,
+                       const struct program *other, uint64_t addr,
+                       uint64_t end);
 
 /** Whether two names differ only in what the compiler appended. */
 bool comparison_same_base_name(const struct symbol *a, const struct symbol *b);

@@ -376,7 +376,7 @@ static bool leads_away(const cs_insn *insn, size_t size)
 enum fate {
 	FATE_OTHER,
 	FATE_STORED,
-	FATE_ARGUMENT,
+	FATE_PASSED_ON,
 };
 
 /* What is done first with the register that the instruction at `off` loads. */
@@ -394,11 +394,12 @@ static enum fate fate_of_loaded(struct decoder *decoder, const uint8_t *code,
 	x86_reg reg = found->detail->x86.operands[0].reg;
 	while (cs_disasm_iter(decoder->handle, &bytes, &left, &at, found)) {
 		if (leads_away(found, size))
-			return is_argument(reg) ? FATE_ARGUMENT : FATE_OTHER;
+			return is_argument(reg) ? FATE_PASSED_ON : FATE_OTHER;
 		if (is_store(found, reg))
 			return FATE_STORED;
+		if (in_group(found->detail, CS_GRP_RET))
+			return reg == X86_REG_RAX ? FATE_PASSED_ON : FATE_OTHER;
 		if (in_group(found->detail, CS_GRP_JUMP) ||
-		    in_group(found->detail, CS_GRP_RET) ||
 		    uses_register(decoder->handle, found, reg))
 			return FATE_OTHER;
 	}

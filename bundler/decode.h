@@ -95,8 +95,8 @@ struct register_use decoder_registers(struct decoder *decoder);
 
 /**
  * Whether the code behind the instruction at @p off does no more with the
- * register that it loads than to pass it to a call or to store it. False also
- * where a jump comes before that.
+ * register that it loads than to pass it to a call, to store it or to return
+ * it. False also where a jump comes before that.
  */
 bool decoder_passes_on(struct decoder *decoder, const uint8_t *code,
                        size_t size, size_t off);

@@ -19,14 +19,16 @@ guess_depends_again()
 		apt-get -q -s build-dep --arch-only "$1"
 }
 
-# The file that says how to build: at the top, or in the first folder with one.
+# The file that says how to build: at the top, or in the first folder with one. A
+# `configure` that autoconf did not make often starts something else.
 guess_system()
 {
 	local folder file
 	for folder in . */; do
 		for file in configure.ac configure.in configure \
 			CMakeLists.txt meson.build Makefile; do
-			if [ -f "$folder/$file" ]; then
+			if [ -f "$folder/$file" ] &&
+				guess_can "$folder" "$file"; then
 				echo "${folder%/}/$file"
 				return
 			fi
@@ -34,6 +36,13 @@ guess_system()
 	done
 	echo "no build system is known here: give a recipe" >&2
 	return 1
+}
+
+# guess_can FOLDER FILE
+guess_can()
+{
+	[ "$2" != configure ] || [ ! -f "$1/CMakeLists.txt" ] ||
+		grep -q 'enerated by GNU Autoconf' "$1/configure"
 }
 
 # Whether patches change what `configure` is made from; make would remake it

@@ -120,9 +120,12 @@ static void the_tail_of_another_string_in_each_build(void **state)
 		HEAD "NOINLINE void put(const char *a, const char *b)\n"
 		     "{ printf(\"%s%s\\n\", a, b); }\n"
 		     "NOINLINE void user(void) { put(\"tail\", \"\"); }\n"
+		     "NOINLINE const char *name(const char *a)\n"
+		     "{ put(a, a); return \"tail\"; }\n"
 		     "NOINLINE void other(void)\n"
 		     "{ put(V(\"old tail\", \"new tail\"), \"\"); }\n"
-		     "int main(void) { user(); other(); return 0; }\n";
+		     "int main(void)\n"
+		     "{ user(); other(); puts(name(\"\")); return 0; }\n";
 	SCOPED_JSON *report = NULL;
 
 	(void)state;
@@ -130,6 +133,7 @@ static void the_tail_of_another_string_in_each_build(void **state)
 	report = diff(0, "");
 	expect_listed(report, "changed", "other", "");
 	expect_not_listed(report, "user");
+	expect_not_listed(report, "name");
 }
 
 /* What is kept in the frame may be counted from: it is not sure to be the same.
@@ -220,6 +224,42 @@ static void only_what_follows_a_nul_in_a_text_changed(void **state)
 	expect_behaves_as_new("clang -O2", source);
 }
 
+/*
+ * Texts that the compiler left behind, as it does where it has put their
+ * characters into code, stand behind one that is used.
+ */
+static void texts_that_nothing_refers_to_are_in_another_order(void **state)
+{
+	static const char source[] = HEAD
+		"#include <wchar.h>\n"
+		"#define TEXT(text) \".string \\\"\" text \"\\\"\\n\"\n"
+		"#define WIDE(a, b) \".long \" a \",111,114,100,\" b "
+		"\",0\\n\"\n"
+		"#define SECTION(size, texts) __asm__(\".pushsection "
+		".rodata.str\" size \".\" size \",\\\"aMS\\\",@progbits,\" size"
+		" \"\\n\" texts \".popsection\");\n"
+		"NOINLINE static void same(void)\n"
+		"{ puts(\"request\"); }\n"
+		"SECTION(\"1\", V(TEXT(\"left one\") TEXT(\"left two\"),"
+		" TEXT(\"left two\") TEXT(\"left one\")))\n"
+		"NOINLINE static void print(const wchar_t *text)\n"
+		"{ while (*text) putchar(*text++); }\n"
+		"NOINLINE static void same_wide(void) { print(L\"a wide "
+		"text\"); }\n"
+		"SECTION(\"4\", V(WIDE(\"119\", \"49\") WIDE(\"120\", \"50\"),"
+		" WIDE(\"120\", \"50\") WIDE(\"119\", \"49\")))\n"
+		"int main(void)\n"
+		"{ same(); same_wide(); puts(V(\"old\", \"new\")); return 0; "
+		"}\n";
+
+	(void)state;
+	build_pair("-O2 -fno-toplevel-reorder", source);
+	SCOPED_JSON *report = diff(0, "");
+	expect_not_listed(report, "same");
+	expect_not_listed(report, "same_wide");
+	expect_listed(report, "changed", "main", "");
+}
+
 /* clang makes a table of distances of `names`. */
 static void tables_of_tails_of_texts(void **state)
 {
@@ -262,6 +302,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(a_string_ends_before_another_constant),
 		SANDBOX_TEST(numbers_that_look_like_a_text),
 		SANDBOX_TEST(only_what_follows_a_nul_in_a_text_changed),
+		SANDBOX_TEST(texts_that_nothing_refers_to_are_in_another_order),
 		SANDBOX_TEST(tables_of_tails_of_texts),
 	};
 
