@@ -31,17 +31,29 @@ bool selection_redirects(const struct function *function)
 	       !function->keeps_entry && !function->is_copy;
 }
 
-static bool matches(const struct patterns *patterns, const char *name)
+/** Which patterns have matched a function. */
+struct pattern_use {
+	bool *only;
+	bool *skip;
+};
+
+/* By either of its names. All patterns are tried, for what `used` says. */
+static bool matches(const struct patterns *patterns, bool *used,
+                    const char *linkage_name, const char *name)
 {
+	bool found = false;
+
 	for (size_t i = 0; i < patterns->num_items; i++)
-		if (!fnmatch(patterns->items[i], name, 0))
-			return true;
-	return false;
+		if (!fnmatch(patterns->items[i], linkage_name, 0) ||
+		    !fnmatch(patterns->items[i], name, 0))
+			found = used[i] = true;
+	return found;
 }
 
-/* Whether --only and --skip leave a function in: by either of its names. */
+/* Whether --only and --skip leave a function in. */
 static struct hfx_error *passes_filters(const struct selection *selection,
                                         const struct function *function,
+                                        const struct pattern_use *use,
                                         bool *ret)
 {
 	const struct diff_options *options = selection->options;
@@ -56,11 +68,10 @@ static struct hfx_error *passes_filters(const struct selection *selection,
 		HFX_TRY(debug_info_function(program->debug, function->addr,
 		                            &debug));
 	const char *name = debug.name ? debug.name : "";
-	if (options->only.num_items && !matches(&options->only, linkage_name) &&
-	    !matches(&options->only, name))
+	if (!matches(&options->only, use->only, linkage_name, name) &&
+	    options->only.num_items)
 		*ret = false;
-	if (matches(&options->skip, linkage_name) ||
-	    matches(&options->skip, name))
+	if (matches(&options->skip, use->skip, linkage_name, name))
 		*ret = false;
 	debug_function_deinit(&debug);
 	return NULL;
@@ -83,22 +94,45 @@ static uint32_t whole_of(const struct program *program, uint32_t function)
 	return parent == NO_INDEX ? function : parent;
 }
 
+/* Most likely a name with a mistake: what it was to leave out is still in. */
+static struct hfx_error *warn_of_unused(struct selection *selection,
+                                        const char *option,
+                                        const struct patterns *patterns,
+                                        const bool *used)
+{
+	for (size_t i = 0; i < patterns->num_items; i++)
+		if (!used[i])
+			HFX_TRY(warnings_add(&selection->warnings,
+			                     "%s %s matches no function of the "
+			                     "new build",
+			                     option, patterns->items[i]));
+	return NULL;
+}
+
 static struct hfx_error *apply_filters(struct selection *selection)
 {
+	const struct patterns *only = &selection->options->only;
+	const struct patterns *skip = &selection->options->skip;
+	HFX_CLEANUP(hfx_free)
+	bool *used = calloc(only->num_items + skip->num_items + 1, 1);
+	const struct pattern_use use = {used, used + only->num_items};
 	struct program *program = selection->new_program;
 	bool passes;
 
+	if (!used)
+		return hfx_error_no_memory();
 	for (size_t i = 0; i < program->num_functions; i++) {
 		struct function *function = &program->functions[i];
 
 		if (function->parent != NO_INDEX)
 			continue;
-		HFX_TRY(passes_filters(selection, function, &passes));
+		HFX_TRY(passes_filters(selection, function, &use, &passes));
 		if (!passes)
 			HFX_TRY(exclude(selection, i,
 			                "left out by --only or --skip"));
 	}
-	return NULL;
+	HFX_TRY(warn_of_unused(selection, "--only", only, use.only));
+	return warn_of_unused(selection, "--skip", skip, use.skip);
 }
 
 /* A whole that is the same is selected for its part: say so. */

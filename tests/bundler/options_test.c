@@ -106,6 +106,17 @@ static void show_prints_name_version_and_description(void **state)
 	expect_text(shown.out, "int first(int n)");
 }
 
+static void a_pattern_that_matches_nothing_is_told(void **state)
+{
+	(void)state;
+	SCOPED_JSON *report =
+		diff(0, "--only 'firs*' --only 'secund' --skip mian");
+	expect_warning(report, "--only secund matches no function");
+	expect_warning(report, "--skip mian matches no function");
+	assert_int_equal(json_array_size(json_object_get(report, "warnings")),
+	                 2);
+}
+
 static void the_name_comes_from_the_output(void **state)
 {
 	(void)state;
@@ -376,6 +387,7 @@ int main(int argc, char **argv)
 		PAIR_TEST(all_takes_every_function),
 		PAIR_TEST(all_patches_a_program_with_itself),
 		PAIR_TEST(show_prints_name_version_and_description),
+		PAIR_TEST(a_pattern_that_matches_nothing_is_told),
 		PAIR_TEST(the_name_comes_from_the_output),
 		PAIR_TEST(a_bad_name_is_an_error),
 		PAIR_TEST(an_output_that_may_not_grow_is_an_error),
