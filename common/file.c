@@ -115,6 +115,17 @@ static struct hfx_error *write_all(int fd, const void *data, size_t size)
 	return NULL;
 }
 
+/* A name beside @p path, another one each time; NULL without memory. */
+static char *temporary_name(const char *path, unsigned int i)
+{
+	unsigned int number = 0;
+	char *name;
+
+	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) < 0)
+		number = (unsigned int)getpid() + i;
+	return asprintf(&name, "%s.%08x.tmp", path, number) < 0 ? NULL : name;
+}
+
 /*
  * Create a file beside @p path. Not mkstemp(): a new file is to have the
  * permissions that the umask gives.
@@ -122,17 +133,12 @@ static struct hfx_error *write_all(int fd, const void *data, size_t size)
 static struct hfx_error *create_temporary(const char *path, char **name_ret,
                                           int *fd_ret)
 {
-	for (int i = 0; i < TEMPORARY_TRIES; i++) {
-		HFX_CLEANUP(hfx_free) char *name = NULL;
-		unsigned int number = 0;
+	for (unsigned int i = 0; i < TEMPORARY_TRIES; i++) {
+		HFX_CLEANUP(hfx_free) char *name = temporary_name(path, i);
 		int fd;
 
-		if (getrandom(&number, sizeof(number), GRND_NONBLOCK) < 0)
-			number = (unsigned int)getpid() + (unsigned int)i;
-		if (asprintf(&name, "%s.%08x.tmp", path, number) < 0) {
-			name = NULL;
+		if (!name)
 			return hfx_error_no_memory();
-		}
 		fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 		if (fd >= 0) {
 			*fd_ret = fd;
@@ -157,13 +163,80 @@ static struct hfx_error *fill_temporary(int fd, const struct stat *status,
 	return NULL;
 }
 
+/*
+ * A file without a name, in the folder of @p path: should we be killed, it
+ * goes. -1 where the file system has none.
+ */
+static int create_nameless(const char *path)
+{
+	HFX_CLEANUP(hfx_free) char *folder = strdup(path);
+	char *slash = folder ? strrchr(folder, '/') : NULL;
+
+	if (!folder)
+		return -1;
+	if (slash)
+		slash[slash == folder] = '\0';
+	return open(slash ? folder : ".", O_WRONLY | O_TMPFILE | O_CLOEXEC,
+	            0666);
+}
+
+/* Give the file a name; one that exists stays: EEXIST. */
+static int link_nameless(int fd, const char *path)
+{
+	char link[64];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	return linkat(AT_FDCWD, link, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}
+
+/* Put the file in the place of @p path, under another name for a moment. */
+static bool rename_nameless(int fd, const char *path)
+{
+	for (unsigned int i = 0; i < TEMPORARY_TRIES; i++) {
+		HFX_CLEANUP(hfx_free) char *name = temporary_name(path, i);
+
+		if (!name)
+			return false;
+		if (link_nameless(fd, name) == 0) {
+			if (rename(name, path) == 0)
+				return true;
+			unlink(name);
+			return false;
+		}
+		if (errno != EEXIST)
+			return false;
+	}
+	return false;
+}
+
+/* @param[out] done_ret Set if the file system has files without a name. */
+static struct hfx_error *replace_by_nameless(const char *path,
+                                             const struct stat *status,
+                                             const void *data, size_t size,
+                                             bool *done_ret)
+{
+	HFX_CLEANUP(hfx_close) int fd = create_nameless(path);
+
+	*done_ret = false;
+	if (fd < 0)
+		return NULL;
+	HFX_TRY(fill_temporary(fd, status, data, size));
+	*done_ret = (!status && link_nameless(fd, path) == 0) ||
+	            rename_nameless(fd, path);
+	return NULL;
+}
+
 static struct hfx_error *replace(const char *path, const struct stat *status,
                                  const void *data, size_t size)
 {
 	HFX_CLEANUP(hfx_free) char *name = NULL;
 	HFX_CLEANUP(hfx_close) int fd = -1;
 	struct hfx_error *err;
+	bool is_done;
 
+	HFX_TRY(replace_by_nameless(path, status, data, size, &is_done));
+	if (is_done)
+		return NULL;
 	HFX_TRY(create_temporary(path, &name, &fd));
 	err = fill_temporary(fd, status, data, size);
 	if (!err && rename(name, path) < 0)

@@ -3,6 +3,7 @@
  * Options, debug files that stand beside stripped builds, and what is written:
  * the same bytes each time, small, and a file that ELF tools understand.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -378,6 +379,28 @@ static void a_small_fix_of_memcached_is_small(void **state)
 	assert_in_range(status.st_size, 1, 16 * 1024);
 }
 
+/** Where the file system has files without a name. */
+static void a_killed_diff_leaves_no_file_behind(void **state)
+{
+	const char *kill_it = "strace -f -qq -o /dev/null "
+			      "-e inject=fsync:signal=KILL " BUNDLER
+			      " diff -q old/prog new/prog -o fix.hfx; true";
+	int fd = open(".", O_TMPFILE | O_WRONLY, 0600);
+
+	(void)state;
+	need_program("strace");
+	if (fd < 0)
+		skip();
+	close(fd);
+	build_pair("-O2", source);
+	expect_status(0, "%s", kill_it);
+	expect_status(0, "ls >names && test \"$(cat names)\" = "
+	                 "\"$(printf '%%s\n' names new old)\"");
+	expect_status(0, BUNDLER " diff -q old/prog new/prog -o fix.hfx");
+	expect_status(0, "cp fix.hfx names; %s", kill_it);
+	expect_status(0, "cmp fix.hfx names && test \"$(ls | wc -l)\" = 4");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -404,6 +427,7 @@ int main(int argc, char **argv)
 		PAIR_TEST(the_same_input_gives_the_same_bytes),
 		PAIR_TEST(the_source_date_changes_only_the_date),
 		PAIR_TEST(tools_understand_the_image),
+		SANDBOX_TEST(a_killed_diff_leaves_no_file_behind),
 		SANDBOX_TEST(a_small_fix_of_a_large_program_is_small),
 		SANDBOX_TEST(a_small_fix_of_memcached_is_small),
 	};
