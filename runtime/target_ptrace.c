@@ -48,13 +48,49 @@ static struct hfx_error *check_alive(struct target *target)
 	return NULL;
 }
 
+/**
+ * The memory was opened when the target was: that of another program, which the
+ * process has started since by execve(2), is not it, and it reads as empty.
+ */
+static bool has_new_program(struct target *target)
+{
+	char byte;
+
+	return pread(to_ptrace(target)->mem_fd, &byte, 1, 0) == 0;
+}
+
+/** The process lives, and runs the program that it did. */
+static struct hfx_error *check_program(struct target *target)
+{
+	HFX_TRY(check_alive(target));
+	if (has_new_program(target))
+		return hfx_error_create(
+			HFX_ERROR_NO_PROCESS,
+			"process %d has started another program meanwhile "
+			"(execve), to which nothing was applied",
+			target->pid);
+	return NULL;
+}
+
+/** What @p err, taken, is when there is more to say of it. */
+static struct hfx_error *explain(struct target *target, struct hfx_error *err)
+{
+	struct hfx_error *end = err ? check_program(target) : NULL;
+
+	if (!end)
+		return err;
+	hfx_error_destroy(err);
+	return end;
+}
+
 static struct hfx_error *access_error(struct target *target, const char *what,
                                       uint64_t live_addr, size_t size, int rc)
 {
-	HFX_TRY(check_alive(target));
-	return hfx_error_os(rc ? rc : EFAULT,
-	                    "%s %zu bytes at 0x%" PRIx64 " of process %d", what,
-	                    size, live_addr, target->pid);
+	return explain(target,
+	               hfx_error_os(rc ? rc : EFAULT,
+	                            "%s %zu bytes at 0x%" PRIx64
+	                            " of process %d",
+	                            what, size, live_addr, target->pid));
 }
 
 /** @return Bytes read, up to the first page that is not there, or -1. */
@@ -108,7 +144,7 @@ static struct hfx_error *ptrace_write(struct target *target, uint64_t live_addr,
 
 static struct hfx_error *prepare_inject(struct target_ptrace *target)
 {
-	HFX_TRY(check_alive(&target->base));
+	HFX_TRY(check_program(&target->base));
 	if (target->has_inject)
 		return NULL;
 	HFX_TRY(inject_init(target->base.pid, &target->inject));
@@ -121,8 +157,8 @@ static struct hfx_error *ptrace_syscall(struct target *target, long number,
                                         int64_t *result_ret)
 {
 	HFX_TRY(prepare_inject(to_ptrace(target)));
-	return inject_syscall(&to_ptrace(target)->inject, number, args,
-	                      result_ret);
+	return explain(target, inject_syscall(&to_ptrace(target)->inject,
+	                                      number, args, result_ret));
 }
 
 static struct hfx_error *ptrace_call(struct target *target, uint64_t live_addr,
@@ -130,8 +166,8 @@ static struct hfx_error *ptrace_call(struct target *target, uint64_t live_addr,
                                      uint64_t *result_ret)
 {
 	HFX_TRY(prepare_inject(to_ptrace(target)));
-	return inject_call(&to_ptrace(target)->inject, live_addr, args,
-	                   result_ret);
+	return explain(target, inject_call(&to_ptrace(target)->inject,
+	                                   live_addr, args, result_ret));
 }
 
 /** On a thread that waits: starting one takes locks of the C library. */
@@ -143,8 +179,9 @@ static struct hfx_error *ptrace_start_hook(struct target *target,
 	uint64_t result;
 
 	HFX_TRY(prepare_inject(to_ptrace(target)));
-	HFX_TRY(inject_call_waiting(&to_ptrace(target)->inject, starter_addr,
-	                            args, &result));
+	HFX_TRY(explain(target,
+	                inject_call_waiting(&to_ptrace(target)->inject,
+	                                    starter_addr, args, &result)));
 	return (int)result ? hfx_error_os((int)result,
 	                                  "start a thread in process %d",
 	                                  target->pid)
@@ -155,8 +192,8 @@ static struct hfx_error *ptrace_commit(struct target *target,
                                        const struct commit_plan *plan,
                                        struct commit_result *ret)
 {
-	HFX_TRY(check_alive(target));
-	return commit_execute(target->pid, plan, ret);
+	HFX_TRY(check_program(target));
+	return explain(target, commit_execute(target->pid, plan, ret));
 }
 
 static void ptrace_destroy(struct target *target)
