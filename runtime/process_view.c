@@ -143,9 +143,11 @@ struct hfx_error *process_view_read(pid_t pid, const struct bundle *bundle,
 	struct target *target;
 	struct hfx_error *err;
 
-	HFX_TRY(target_create_ptrace(pid, &target));
-	err = look(target, bundle, &view);
-	target_destroy(target);
+	err = target_create_ptrace(pid, &target);
+	if (!err) {
+		err = look(target, bundle, &view);
+		target_destroy(target);
+	}
 	if (err && has_ended(pid)) {
 		hfx_error_destroy(err);
 		return hfx_error_create(HFX_ERROR_NO_PROCESS,
