@@ -285,3 +285,12 @@ struct hfx_error *file_replace(const char *path, const void *data, size_t size)
 		err = write_special(path, data, size);
 	return hfx_error_wrap(err, "%s", path);
 }
+
+bool file_is_same(const char *a, const char *b)
+{
+	struct stat a_status, b_status;
+
+	return !stat(a, &a_status) && !stat(b, &b_status) &&
+	       a_status.st_dev == b_status.st_dev &&
+	       a_status.st_ino == b_status.st_ino;
+}

@@ -7,6 +7,7 @@
 #ifndef HFX_COMMON_FILE_H
 #define HFX_COMMON_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,5 +40,8 @@ HFX_MUST_CHECK struct hfx_error *file_read_fd(int fd, size_t max_size,
  */
 HFX_MUST_CHECK struct hfx_error *file_replace(const char *path,
                                               const void *data, size_t size);
+
+/** Whether both are there and are one file, by whatever paths. */
+bool file_is_same(const char *a, const char *b);
 
 #endif /* HFX_COMMON_FILE_H */

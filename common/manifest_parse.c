@@ -298,6 +298,25 @@ static struct hfx_error *parse_module(const struct json_node *node,
 	return get_warnings(node, module);
 }
 
+/** A module is known by its build: two entries would be for the same one. */
+static struct hfx_error *check_builds_differ(const struct json_node *array,
+                                             const struct manifest *manifest,
+                                             size_t index)
+{
+	const struct build_id *build_id =
+		&manifest->modules[index].old_build_id;
+
+	for (size_t i = 0; i < index; i++) {
+		const struct build_id *other =
+			&manifest->modules[i].old_build_id;
+
+		if (other->size == build_id->size &&
+		    !memcmp(other->bytes, build_id->bytes, other->size))
+			return node_refuse(array, "two are for one build");
+	}
+	return NULL;
+}
+
 static struct hfx_error *get_modules(const struct json_node *root,
                                      struct manifest *manifest)
 {
@@ -317,6 +336,7 @@ static struct hfx_error *get_modules(const struct json_node *root,
 		const struct json_node node = node_element(&array, i);
 
 		HFX_TRY(parse_module(&node, &manifest->modules[i]));
+		HFX_TRY(check_builds_differ(&array, manifest, i));
 	}
 	return NULL;
 }

@@ -97,6 +97,18 @@ HFX_API void hfx_patch_list_destroy(struct hfx_patch_list *list)
 	free(list);
 }
 
+/** Whether no record before the one at @p index is of the same patch. */
+static bool is_first_of_patch(const struct engine_patches *patches,
+                              size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (patches->patches[i].state == RECORD_APPLIED &&
+		    digest_equal(&patches->patches[i].id,
+		                 &patches->patches[index].id))
+			return false;
+	return true;
+}
+
 /** What stands in the way of every apply, as far as it can be told now. */
 static struct hfx_error *fill_status(struct hfx_status *status)
 {
@@ -117,7 +129,8 @@ static struct hfx_error *fill_status(struct hfx_status *status)
 
 		if (patch->generation > status->generation)
 			status->generation = patch->generation;
-		status->num_applied += patch->state == RECORD_APPLIED;
+		status->num_applied += patch->state == RECORD_APPLIED &&
+		                       is_first_of_patch(&patches, i);
 	}
 	return NULL;
 }

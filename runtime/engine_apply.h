@@ -4,19 +4,22 @@
  *
  * What the steps of one apply share. engine_apply.c lists them in order; the
  * checks are in engine_check.c, the image's way into the process in
- * engine_load.c.
+ * engine_load.c, what the record says in engine_describe.c.
  */
 #ifndef HFX_RUNTIME_ENGINE_APPLY_H
 #define HFX_RUNTIME_ENGINE_APPLY_H
 
 #include "engine_private.h"
 
-/** One apply, from its start to its end. */
+/** One module of a bundle on its way into the process. */
 struct apply {
-	struct engine engine;
+	/** Shared by all modules, borrowed. */
+	struct engine *engine;
 	const struct bundle *bundle;
 	const struct engine_options *options;
 	const struct manifest_module *manifest;
+	/** The image as the bundle has it, borrowed. */
+	const struct buffer *image_bytes;
 	const struct module *module;
 	struct image_load image;
 	/** An earlier life of this patch whose region is used again. */
@@ -30,9 +33,8 @@ struct apply {
 	uint64_t unwinder_addr;
 	/** The same of the unwinder that the module has inside, if another. */
 	uint64_t own_unwinder_addr;
-	/** What the new record says. */
-	struct engine_patch patch;
-	struct engine_plan plan;
+	/** What the new record says: its place in `change::coming`. */
+	struct engine_patch *patch;
 	/** Addresses that jumps go from: the module, patches below this one. */
 	uint64_t near_start_addr;
 	uint64_t near_end_addr;
@@ -42,11 +44,24 @@ struct apply {
 	uint32_t num_calls;
 };
 
+/** One apply of a bundle, from its start to its end: all modules or none. */
+struct change {
+	struct engine engine;
+	const struct bundle *bundle;
+	const struct engine_options *options;
+	/** The modules that get code, in the order of the manifest. */
+	struct apply *applies;
+	size_t num_applies;
+	/** Their records, in the same order. */
+	struct engine_patches coming;
+	struct engine_plan plan;
+};
+
 /** Read code or data of the process. */
 static inline struct hfx_error *
 apply_read(struct apply *apply, uint64_t live_addr, void *buffer, size_t size)
 {
-	struct target *target = apply->engine.target;
+	struct target *target = apply->engine->target;
 
 	return target->ops->read(target, live_addr, buffer, size);
 }
@@ -54,17 +69,20 @@ apply_read(struct apply *apply, uint64_t live_addr, void *buffer, size_t size)
 /**
  * Find the module by its build-id, and an earlier life of the same patch.
  *
- * Errors: #HFX_ERROR_BUILD_MISMATCH, #HFX_ERROR_ALREADY_APPLIED,
- * #HFX_ERROR_UNSUPPORTED when the module is loaded twice.
+ * Errors: #HFX_ERROR_BUILD_MISMATCH, #HFX_ERROR_UNSUPPORTED when the module is
+ * loaded twice.
+ *
+ * @param[out] is_applied_ret Whether the patch is applied to the module.
  */
-HFX_MUST_CHECK struct hfx_error *apply_find_module(struct apply *apply);
+HFX_MUST_CHECK struct hfx_error *apply_find_module(struct apply *apply,
+                                                   bool *is_applied_ret);
 
 /**
  * Have the patches leave that this one replaces: it stands on none of them.
  *
  * Errors: #HFX_ERROR_NOT_APPLIED, #HFX_ERROR_ORDER.
  */
-HFX_MUST_CHECK struct hfx_error *apply_find_replaced(struct apply *apply);
+HFX_MUST_CHECK struct hfx_error *change_find_replaced(struct change *change);
 
 /**
  * Check that the functions are in the image, and that the process has the code
@@ -73,6 +91,15 @@ HFX_MUST_CHECK struct hfx_error *apply_find_replaced(struct apply *apply);
  * Errors: #HFX_ERROR_BAD_BUNDLE, #HFX_ERROR_CODE_MISMATCH.
  */
 HFX_MUST_CHECK struct hfx_error *apply_verify(struct apply *apply);
+
+/** Fill in `patch`, but for the addresses that apply_load_image() knows. */
+HFX_MUST_CHECK struct hfx_error *apply_describe(struct apply *apply);
+
+/** Write the record. */
+HFX_MUST_CHECK struct hfx_error *apply_write_record(struct apply *apply);
+
+/** Put back the record of the earlier life, with what has been added since. */
+HFX_MUST_CHECK struct hfx_error *apply_restore_record(struct apply *apply);
 
 /**
  * Check that the functions can go on top of those of applied patches, and note
@@ -91,10 +118,11 @@ HFX_MUST_CHECK struct hfx_error *apply_check_stack(struct apply *apply);
 HFX_MUST_CHECK struct hfx_error *apply_load_image(struct apply *apply);
 
 /**
- * Have the image use the table of shadow variables that the process has, or its
- * own if it has none.
+ * Have the image use the table of shadow variables that the process has, or
+ * that of a module before it in @p change, or its own if there is none.
  */
-HFX_MUST_CHECK struct hfx_error *apply_link_shadow(struct apply *apply);
+HFX_MUST_CHECK struct hfx_error *apply_link_shadow(struct apply *apply,
+                                                   const struct change *change);
 
 /**
  * Note where the hooks are.

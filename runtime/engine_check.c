@@ -26,8 +26,9 @@ static struct hfx_error *wrong_build(const struct apply *apply)
 
 	hex_encode(manifest->old_build_id.bytes, manifest->old_build_id.size,
 	           wanted);
-	for (size_t i = 0; i < apply->engine.modules.num_modules; i++) {
-		const struct module *module = &apply->engine.modules.modules[i];
+	for (size_t i = 0; i < apply->engine->modules.num_modules; i++) {
+		const struct module *module =
+			&apply->engine->modules.modules[i];
 
 		module_file_name(module, name);
 		if (strcmp(name, manifest->name) != 0)
@@ -38,7 +39,7 @@ static struct hfx_error *wrong_build(const struct apply *apply)
 			HFX_ERROR_BUILD_MISMATCH,
 			"the bundle is for %s with build-id %s, but process %d "
 			"runs %s%s",
-			name, wanted, (int)apply->engine.target->pid,
+			name, wanted, (int)apply->engine->target->pid,
 			*present ? present : "one without a build-id",
 			has_build_id(module, &manifest->new_build_id) &&
 					*present
@@ -51,15 +52,16 @@ static struct hfx_error *wrong_build(const struct apply *apply)
 	                        "the bundle is for %s with build-id %s, which "
 	                        "process %d has not loaded",
 	                        manifest->name, wanted,
-	                        (int)apply->engine.target->pid);
+	                        (int)apply->engine->target->pid);
 }
 
 static struct hfx_error *find_by_build_id(struct apply *apply)
 {
 	const struct build_id *wanted = &apply->manifest->old_build_id;
 
-	for (size_t i = 0; i < apply->engine.modules.num_modules; i++) {
-		const struct module *module = &apply->engine.modules.modules[i];
+	for (size_t i = 0; i < apply->engine->modules.num_modules; i++) {
+		const struct module *module =
+			&apply->engine->modules.modules[i];
 
 		if (!has_build_id(module, wanted))
 			continue;
@@ -80,30 +82,30 @@ static struct hfx_error *find_by_build_id(struct apply *apply)
 	return NULL;
 }
 
-static struct hfx_error *find_previous(struct apply *apply)
+/** Find an earlier life of the patch in this module. */
+static void find_previous(struct apply *apply, bool *is_applied_ret)
 {
-	const struct engine_patches *patches = &apply->engine.patches;
+	const struct engine_patches *patches = &apply->engine->patches;
 
+	*is_applied_ret = false;
 	for (size_t i = 0; i < patches->num_patches; i++) {
 		const struct engine_patch *patch = &patches->patches[i];
 
 		if (!digest_equal(&patch->id, &apply->bundle->id) ||
-		    engine_module_of(&apply->engine, patch) != apply->module)
+		    engine_module_of(apply->engine, patch) != apply->module)
 			continue;
 		if (patch->state == RECORD_APPLIED)
-			return hfx_error_create(HFX_ERROR_ALREADY_APPLIED,
-			                        "%s is already applied",
-			                        patch->name);
+			*is_applied_ret = true;
 		if (patch->state == RECORD_REVERTED)
 			apply->previous = patch;
 	}
-	return NULL;
 }
 
-struct hfx_error *apply_find_module(struct apply *apply)
+struct hfx_error *apply_find_module(struct apply *apply, bool *is_applied_ret)
 {
 	HFX_TRY(find_by_build_id(apply));
-	return find_previous(apply);
+	find_previous(apply, is_applied_ret);
+	return NULL;
 }
 
 /* ---- Patches that this one replaces ------------------------------------ */
@@ -119,10 +121,10 @@ static void drop_functions(struct engine *engine)
 	engine->num_functions = count;
 }
 
-struct hfx_error *apply_find_replaced(struct apply *apply)
+struct hfx_error *change_find_replaced(struct change *change)
 {
-	const struct engine_options *options = apply->options;
-	struct engine *engine = &apply->engine;
+	const struct engine_options *options = change->options;
+	struct engine *engine = &change->engine;
 
 	if (!options || (!options->num_replaces && !options->replaces_all))
 		return NULL;
@@ -159,7 +161,7 @@ static struct hfx_error *verify_function(struct apply *apply,
 	if (!bytes)
 		return hfx_error_no_memory();
 	HFX_TRY(apply_read(apply, live_addr, bytes, f->old_size));
-	engine_take_out_jumps(&apply->engine, live_addr, bytes, f->old_size);
+	engine_take_out_jumps(apply->engine, live_addr, bytes, f->old_size);
 	digest = digest_of(bytes, f->old_size);
 	if (!digest_equal(&digest, &f->old_digest))
 		return hfx_error_create(
@@ -167,7 +169,7 @@ static struct hfx_error *verify_function(struct apply *apply,
 			"the code of %s in process %d is not what the bundle "
 			"was made for: something else has changed it (a "
 			"breakpoint, another patching tool)",
-			f->name, (int)apply->engine.target->pid);
+			f->name, (int)apply->engine->target->pid);
 	return NULL;
 }
 
@@ -258,7 +260,7 @@ static struct hfx_error *check_stacking(const struct apply *apply,
 	if (!memcmp(ours->signature_digest, theirs->signature_digest,
 	            sizeof(ours->signature_digest)))
 		return NULL;
-	HFX_TRY(has_other_functions(&apply->patch, below, &has_others));
+	HFX_TRY(has_other_functions(apply->patch, below, &has_others));
 	if (has_others)
 		return hfx_error_create(
 			HFX_ERROR_ORDER,
@@ -282,10 +284,11 @@ static void stay_near(struct apply *apply, const struct engine_patch *below)
 
 struct hfx_error *apply_check_stack(struct apply *apply)
 {
-	const struct engine *engine = &apply->engine;
+	const struct engine *engine = apply->engine;
 
-	for (size_t i = 0; i < apply->patch.num_functions; i++) {
-		const struct record_function *ours = &apply->patch.functions[i];
+	for (size_t i = 0; i < apply->patch->num_functions; i++) {
+		const struct record_function *ours =
+			&apply->patch->functions[i];
 		size_t k = engine_function_from(engine, ours->old_live_addr);
 
 		for (;

@@ -45,14 +45,14 @@ static struct hfx_error *find_function(const struct apply *apply,
 	if (!segment || !(segment->protection & PROT_EXEC))
 		return hfx_error_create(HFX_ERROR_BAD_BUNDLE,
 		                        "a hook is not in the image's code");
-	*ret = apply->patch.image_bias + image_addr;
+	*ret = apply->patch->image_bias + image_addr;
 	return NULL;
 }
 
 struct hfx_error *apply_find_hooks(struct apply *apply)
 {
 	const struct manifest_module *manifest = apply->manifest;
-	struct record_hooks *hooks = &apply->patch.hooks;
+	struct record_hooks *hooks = &apply->patch->hooks;
 
 	for (size_t i = 0; i < MANIFEST_NUM_HOOKS; i++)
 		HFX_TRY(find_function(apply, manifest->hook_addrs[i],

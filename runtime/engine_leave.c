@@ -107,13 +107,21 @@ struct hfx_error *engine_plan_leaving_states(const struct engine *engine,
 	return NULL;
 }
 
+static bool have_site(const struct engine_patches *patches, uint64_t live_addr)
+{
+	for (size_t i = 0; patches && i < patches->num_patches; i++)
+		if (engine_patch_site(&patches->patches[i], live_addr))
+			return true;
+	return false;
+}
+
 /**
  * Plan sites [@p first, @p end) of the index, which are of one place and in the
  * order of their patches: those that leave are the newest ones.
  */
 static struct hfx_error *plan_place(const struct engine *engine, size_t first,
                                     size_t end,
-                                    const struct engine_patch *successor,
+                                    const struct engine_patches *successors,
                                     struct engine_plan *plan)
 {
 	const struct record_site *newest = engine_record_site(engine, end - 1);
@@ -121,8 +129,7 @@ static struct hfx_error *plan_place(const struct engine *engine, size_t first,
 
 	while (first < end && !engine->leaves[engine->sites[first].patch])
 		first++;
-	if (first == end ||
-	    (successor && engine_patch_site(successor, newest->live_addr)))
+	if (first == end || have_site(successors, newest->live_addr))
 		return NULL;
 	oldest = engine_record_site(engine, first);
 	HFX_TRY(engine_check_site(
@@ -134,7 +141,7 @@ static struct hfx_error *plan_place(const struct engine *engine, size_t first,
 
 struct hfx_error *
 engine_plan_leaving_sites(const struct engine *engine,
-                          const struct engine_patch *successor,
+                          const struct engine_patches *successors,
                           struct engine_plan *plan)
 {
 	size_t first = 0;
@@ -146,7 +153,7 @@ engine_plan_leaving_sites(const struct engine *engine,
 		    engine->sites[i].live_addr ==
 		            engine->sites[first].live_addr)
 			continue;
-		HFX_TRY(plan_place(engine, first, i, successor, plan));
+		HFX_TRY(plan_place(engine, first, i, successors, plan));
 		first = i;
 	}
 	return NULL;

@@ -26,8 +26,8 @@ static struct hfx_error *bind_imports(struct apply *apply, uint64_t *addrs)
 			.is_call = import->is_call,
 		};
 
-		HFX_TRY(symbols_find(apply->engine.target,
-		                     &apply->engine.modules, &query,
+		HFX_TRY(symbols_find(apply->engine->target,
+		                     &apply->engine->modules, &query,
 		                     &addrs[i]));
 		if (!addrs[i] && !import->is_weak)
 			return hfx_error_create(
@@ -37,7 +37,7 @@ static struct hfx_error *bind_imports(struct apply *apply, uint64_t *addrs)
 				import->name, *import->version ? "@" : "",
 				import->version, *import->library ? " of " : "",
 				import->library,
-				(int)apply->engine.target->pid);
+				(int)apply->engine->target->pid);
 	}
 	return NULL;
 }
@@ -50,7 +50,7 @@ static uint64_t *new_addrs(const struct image_load *image)
 /** Bytes for the sites, which record_size() does not know of yet. */
 static uint64_t sites_room(const struct apply *apply)
 {
-	return (apply->patch.num_functions + apply->num_stacked +
+	return (apply->patch->num_functions + apply->num_stacked +
 	        apply_count_calls(apply)) *
 	       sizeof(struct record_site);
 }
@@ -65,7 +65,7 @@ static struct hfx_error *relocate(struct apply *apply, const uint64_t *imports)
 	};
 
 	if (apply->image.needs_tls_index)
-		HFX_TRY(module_tls_index(apply->engine.target, apply->module,
+		HFX_TRY(module_tls_index(apply->engine->target, apply->module,
 		                         &values.tls_index));
 	return image_load_relocate(&apply->image, &values);
 }
@@ -79,14 +79,14 @@ static struct hfx_error *create_region(struct apply *apply)
 	HFX_TRY(bind_imports(apply, imports));
 	apply_measure_symbols(apply);
 	HFX_TRY(engine_region_create(
-		&apply->engine, &apply->image,
-		record_size(&apply->patch) + sites_room(apply) * SPARE_SITES +
-			record_symbols_size(&apply->patch.symbols),
+		apply->engine, &apply->image,
+		record_size(apply->patch) + sites_room(apply) * SPARE_SITES +
+			record_symbols_size(&apply->patch->symbols),
 		apply->near_start_addr, apply->near_end_addr, &apply->region));
 	apply->owns_region = true;
 	HFX_TRY(relocate(apply, imports));
 	HFX_TRY(apply_write_symbols(apply));
-	return engine_region_fill(apply->engine.target, &apply->region,
+	return engine_region_fill(apply->engine->target, &apply->region,
 	                          &apply->image);
 }
 
@@ -119,7 +119,7 @@ code_is_in_place(struct apply *apply, const struct image_load *image, bool *ret)
 /** As code_is_in_place(), for a second copy: relocating is for once. */
 static struct hfx_error *code_is_intact(struct apply *apply, bool *ret)
 {
-	const struct buffer *bytes = &apply->bundle->images[0];
+	const struct buffer *bytes = apply->image_bytes;
 	HFX_CLEANUP(image_load_deinit) struct image_load image = {0};
 	HFX_CLEANUP(hfx_free) uint64_t *imports = NULL;
 	struct image_load_values values = {
@@ -152,7 +152,7 @@ static bool layout_fits(const struct apply *apply)
 	            previous->region_size)
 		return false;
 	for (size_t i = 0; i < image->num_segments; i++)
-		if (!maps_cover(&apply->engine.maps,
+		if (!maps_cover(&apply->engine->maps,
 		                previous->image_bias +
 		                        image->segments[i].start_addr,
 		                image->segments[i].size,
@@ -192,8 +192,8 @@ static struct hfx_error *reuse_region(struct apply *apply, bool *ret)
 		.record_room = previous->image_bias + apply->image.start_addr -
 	                       previous->record_addr,
 	};
-	apply->patch.symbols = previous->symbols;
-	if (record_size(&apply->patch) + sites_room(apply) +
+	apply->patch->symbols = previous->symbols;
+	if (record_size(apply->patch) + sites_room(apply) +
 	            record_symbols_size(&previous->symbols) >
 	    apply->region.record_room)
 		return NULL;
@@ -203,7 +203,7 @@ static struct hfx_error *reuse_region(struct apply *apply, bool *ret)
 /** Fill in where the image is. */
 static void note_place(struct apply *apply)
 {
-	struct engine_patch *patch = &apply->patch;
+	struct engine_patch *patch = apply->patch;
 
 	patch->record_addr = apply->region.addr + RECORD_OFF;
 	patch->region_addr = apply->region.addr;
@@ -224,11 +224,11 @@ struct hfx_error *apply_load_image(struct apply *apply)
 	HFX_TRY(reuse_region(apply, &is_reused));
 	if (is_reused) {
 		HFX_TRY(save_record(apply));
-		apply->patch.state = RECORD_REVERTED;
-		apply->patch.flags = apply->previous->flags | RECORD_LAYOUT;
+		apply->patch->state = RECORD_REVERTED;
+		apply->patch->flags = apply->previous->flags | RECORD_LAYOUT;
 	} else {
 		HFX_TRY(create_region(apply));
-		apply->patch.state = RECORD_PREPARED;
+		apply->patch->state = RECORD_PREPARED;
 	}
 	note_place(apply);
 	return NULL;

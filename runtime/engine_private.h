@@ -129,12 +129,12 @@ engine_plan_leaving_states(const struct engine *engine,
                            struct engine_plan *plan);
 
 /**
- * Plan to put back what their jumps replaced, but where @p successor has a
- * jump, too; it may be `NULL`.
+ * Plan to put back what their jumps replaced, but where one of @p successors
+ * has a jump, too; it may be `NULL`.
  */
 HFX_MUST_CHECK struct hfx_error *
 engine_plan_leaving_sites(const struct engine *engine,
-                          const struct engine_patch *successor,
+                          const struct engine_patches *successors,
                           struct engine_plan *plan);
 
 /** No thread may be inside their code. */

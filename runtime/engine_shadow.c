@@ -9,13 +9,21 @@
 
 #include "engine_apply.h"
 
-/** Live address of the table that the process has, or 0. */
-static uint64_t table_in_use(const struct engine *engine)
+/** Live address of the table that one of @p patches uses, or 0. */
+static uint64_t table_of(const struct engine_patches *patches)
 {
-	for (size_t i = 0; i < engine->patches.num_patches; i++)
-		if (engine->patches.patches[i].shadow_table_addr)
-			return engine->patches.patches[i].shadow_table_addr;
+	for (size_t i = 0; i < patches->num_patches; i++)
+		if (patches->patches[i].shadow_table_addr)
+			return patches->patches[i].shadow_table_addr;
 	return 0;
+}
+
+/** Live address of the table that the process has, or will have, or 0. */
+static uint64_t table_in_use(const struct change *change)
+{
+	uint64_t live_addr = table_of(&change->engine.patches);
+
+	return live_addr ? live_addr : table_of(&change->coming);
 }
 
 static struct hfx_error *check_table(const struct apply *apply)
@@ -31,18 +39,19 @@ static struct hfx_error *check_table(const struct apply *apply)
 	                        "image's data");
 }
 
-struct hfx_error *apply_link_shadow(struct apply *apply)
+struct hfx_error *apply_link_shadow(struct apply *apply,
+                                    const struct change *change)
 {
-	struct target *target = apply->engine.target;
+	struct target *target = apply->engine->target;
 	uint64_t own_addr =
-		apply->patch.image_bias + apply->manifest->shadow_table_addr;
-	uint64_t used_addr = table_in_use(&apply->engine);
+		apply->patch->image_bias + apply->manifest->shadow_table_addr;
+	uint64_t used_addr = table_in_use(change);
 
 	if (!apply->manifest->shadow_table_addr)
 		return NULL;
 	HFX_TRY(check_table(apply));
-	apply->patch.shadow_table_addr = used_addr ? used_addr : own_addr;
-	if (apply->patch.shadow_table_addr == own_addr)
+	apply->patch->shadow_table_addr = used_addr ? used_addr : own_addr;
+	if (apply->patch->shadow_table_addr == own_addr)
 		return NULL;
 	/* The table's first member says which one to use in its place. */
 	return target->ops->write(target, own_addr, &used_addr,

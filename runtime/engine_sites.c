@@ -46,7 +46,7 @@ static struct hfx_error *make_branch(uint8_t opcode, uint64_t from, uint64_t to,
 static struct hfx_error *check_before(const struct apply *apply,
                                       struct record_site *site)
 {
-	const struct engine *engine = &apply->engine;
+	const struct engine *engine = apply->engine;
 	uint64_t addr = site->live_addr;
 	size_t i = engine_site_from(engine, addr - (JUMP_SIZE - 1));
 	const struct record_site *newest = NULL, *leaving = NULL;
@@ -82,7 +82,7 @@ static struct hfx_error *add_site(struct apply *apply, uint64_t from,
 	HFX_TRY(apply_read(apply, from, site.before, JUMP_SIZE));
 	HFX_TRY(check_before(apply, &site));
 	HFX_TRY(make_branch(JUMP_OPCODE, from, to, site.after));
-	apply->patch.sites[apply->patch.num_sites++] = site;
+	apply->patch->sites[apply->patch->num_sites++] = site;
 	return NULL;
 }
 
@@ -90,7 +90,7 @@ static struct hfx_error *add_site(struct apply *apply, uint64_t from,
 static struct hfx_error *add_stacked_sites(struct apply *apply,
                                            const struct record_function *ours)
 {
-	const struct engine *engine = &apply->engine;
+	const struct engine *engine = apply->engine;
 	size_t i = engine_function_from(engine, ours->old_live_addr);
 
 	for (; i < engine->num_functions &&
@@ -144,7 +144,7 @@ static bool leads_to(const uint8_t bytes[static JUMP_SIZE], uint64_t from,
 static struct hfx_error *read_call(struct apply *apply, uint64_t old_live_addr,
                                    struct record_site *site, bool *fits_ret)
 {
-	const struct engine *engine = &apply->engine;
+	const struct engine *engine = apply->engine;
 	uint64_t live_addr = site->live_addr;
 	uint8_t old_bytes[JUMP_SIZE];
 	size_t end;
@@ -178,9 +178,10 @@ add_call(struct apply *apply, const struct manifest_call *call, bool *fits_ret)
 	if (!*fits_ret)
 		return NULL;
 	HFX_TRY(make_branch(site.before[0], site.live_addr,
-	                    apply->patch.image_bias + f->new_addr, site.after));
+	                    apply->patch->image_bias + f->new_addr,
+	                    site.after));
 	HFX_TRY(check_before(apply, &site));
-	apply->patch.sites[apply->patch.num_sites++] = site;
+	apply->patch->sites[apply->patch->num_sites++] = site;
 	return NULL;
 }
 
@@ -198,7 +199,7 @@ static struct hfx_error *add_calls(struct apply *apply)
 	if (count)
 		log_message(HFX_LOG_INFO,
 		            "%s: %zu direct calls are redirected, %zu stay",
-		            apply->patch.name, count - num_left, num_left);
+		            apply->patch->name, count - num_left, num_left);
 	return NULL;
 }
 
@@ -235,7 +236,7 @@ static struct hfx_error *check_overlaps(struct engine_patch *patch)
 
 struct hfx_error *apply_make_sites(struct apply *apply)
 {
-	struct engine_patch *patch = &apply->patch;
+	struct engine_patch *patch = apply->patch;
 
 	patch->sites = calloc(patch->num_functions + apply->num_stacked +
 	                              apply_count_calls(apply) + 1,

@@ -24,7 +24,7 @@ uint64_t record_symbols_size(const struct record_symbols *symbols)
 void apply_measure_symbols(struct apply *apply)
 {
 	const struct image_load *image = &apply->image;
-	struct record_symbols *symbols = &apply->patch.symbols;
+	struct record_symbols *symbols = &apply->patch->symbols;
 
 	*symbols = (struct record_symbols){0};
 	if (!image->tail_size ||
@@ -37,9 +37,9 @@ void apply_measure_symbols(struct apply *apply)
 
 struct hfx_error *apply_write_symbols(struct apply *apply)
 {
-	struct target *target = apply->engine.target;
-	const uint8_t *file = apply->bundle->images[0].data;
-	struct record_symbols *symbols = &apply->patch.symbols;
+	struct target *target = apply->engine->target;
+	const uint8_t *file = apply->image_bytes->data;
+	struct record_symbols *symbols = &apply->patch->symbols;
 	uint64_t addr = apply->region.addr + RECORD_OFF;
 
 	if (!symbols->tail_size)

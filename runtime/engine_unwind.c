@@ -67,7 +67,7 @@ static bool has_exception_tables(const struct image_load *image)
 
 static struct hfx_error *find_function(struct apply *apply)
 {
-	struct target *target = apply->engine.target;
+	struct target *target = apply->engine->target;
 	const struct symbol_query query = {
 		.name = "__register_frame_info",
 		.version = "GCC_3.0",
@@ -80,14 +80,14 @@ static struct hfx_error *find_function(struct apply *apply)
 		if (apply->unwinder_addr)
 			return NULL;
 	}
-	return symbols_find(target, &apply->engine.modules, &query,
+	return symbols_find(target, &apply->engine->modules, &query,
 	                    &apply->unwinder_addr);
 }
 
 /** Whether the module unwinds by what it shares with the rest. */
 static bool module_shares_unwinder(const struct apply *apply)
 {
-	struct target *target = apply->engine.target;
+	struct target *target = apply->engine->target;
 	const struct module *module = apply->module;
 
 	return module_holds(module, apply->unwinder_addr, 1, PF_X) ||
@@ -113,7 +113,7 @@ static struct hfx_error *find_own(struct apply *apply)
 	if (!bytes)
 		return hfx_error_no_memory();
 	HFX_TRY(apply_read(apply, live_addr, bytes, unwinder->old_size));
-	engine_take_out_jumps(&apply->engine, live_addr, bytes,
+	engine_take_out_jumps(apply->engine, live_addr, bytes,
 	                      unwinder->old_size);
 	digest = digest_of(bytes, unwinder->old_size);
 	if (!digest_equal(&digest, &unwinder->old_digest))
@@ -121,7 +121,7 @@ static struct hfx_error *find_own(struct apply *apply)
 			HFX_ERROR_CODE_MISMATCH,
 			"the code of __register_frame_info in process %d is "
 			"not what the bundle was made for",
-			(int)apply->engine.target->pid);
+			(int)apply->engine->target->pid);
 	if (live_addr != apply->unwinder_addr)
 		apply->own_unwinder_addr = live_addr;
 	return NULL;
@@ -135,7 +135,7 @@ static void warn_of_missing(const struct apply *apply)
 		            "process %d has not loaded libgcc_s, which could "
 		            "be told of them: exceptions and cancellation will "
 		            "not pass these functions",
-		            (int)apply->engine.target->pid);
+		            (int)apply->engine->target->pid);
 	else if (!apply->own_unwinder_addr && !module_shares_unwinder(apply))
 		log_message(HFX_LOG_WARNING,
 		            "functions of the patch have exception tables, and "
@@ -158,7 +158,7 @@ struct hfx_error *apply_find_unwinder(struct apply *apply)
 static struct hfx_error *tell(struct apply *apply, uint64_t function_addr,
                               uint64_t scratch_addr)
 {
-	struct target *target = apply->engine.target;
+	struct target *target = apply->engine->target;
 	uint64_t args[2] = {
 		apply->region.image_bias + apply->image.eh_frame_addr,
 		scratch_addr,
@@ -174,18 +174,18 @@ static struct hfx_error *tell(struct apply *apply, uint64_t function_addr,
 
 struct hfx_error *apply_register_unwind(struct apply *apply)
 {
-	struct target *target = apply->engine.target;
+	struct target *target = apply->engine->target;
 	uint64_t scratch_addr;
 
 	if (!apply->image.eh_frame_addr ||
 	    (!apply->unwinder_addr && !apply->own_unwinder_addr) ||
-	    (apply->patch.flags & RECORD_UNWINDABLE))
+	    (apply->patch->flags & RECORD_UNWINDABLE))
 		return NULL;
 	HFX_TRY(engine_region_open_scratch(target, &apply->region,
 	                                   &scratch_addr));
-	apply->patch.flags |= RECORD_UNWINDABLE;
+	apply->patch->flags |= RECORD_UNWINDABLE;
 	HFX_TRY(apply_write_word(apply, offsetof(struct record_header, flags),
-	                         apply->patch.flags));
+	                         apply->patch->flags));
 	HFX_TRY(tell(apply, apply->unwinder_addr, scratch_addr));
 	return tell(apply, apply->own_unwinder_addr,
 	            scratch_addr + SCRATCH_ROOM / 2);

@@ -19,6 +19,7 @@ static const char help[] =
 	"Usage: hfx list [--json] PID\n"
 	"List the patches in a process, applied and reverted, oldest first.\n"
 	"CALLS is how many direct calls lead to the new code without a jump.\n"
+	"One of several modules has a line for each.\n"
 	"\n"
 	"      --json  print a JSON document (docs/hfx-json.md)\n"
 	"      --help  show this help\n";
@@ -59,9 +60,11 @@ static void print_row(const struct engine_patches *patches,
 	fputs("  ", stdout);
 	output_text(stdout, *patch->version ? patch->version : "-",
 	            version_width);
-	printf("  %.*s  %-10s  %-19s  %8s  %9zu  %5zu\n", SHORT_ID, id,
+	printf("  %.*s  %-10s  %-19s  %8s  %9zu  %5zu  ", SHORT_ID, id,
 	       output_state(patch->state), applied, pause, patch->num_functions,
 	       engine_patch_num_calls(patches, patch));
+	output_text(stdout, patch->module_name, 0);
+	putchar('\n');
 }
 
 static void print_table(pid_t pid, const struct engine_patches *patches)
@@ -81,9 +84,9 @@ static void print_table(pid_t pid, const struct engine_patches *patches)
 		name_width = text_width(patch->name, name_width);
 		version_width = text_width(patch->version, version_width);
 	}
-	printf("%-*s  %-*s  %-12s  %-10s  %-19s  %8s  %9s  %5s\n", name_width,
-	       "NAME", version_width, "VERSION", "ID", "STATE", "APPLIED",
-	       "PAUSE", "FUNCTIONS", "CALLS");
+	printf("%-*s  %-*s  %-12s  %-10s  %-19s  %8s  %9s  %5s  %s\n",
+	       name_width, "NAME", version_width, "VERSION", "ID", "STATE",
+	       "APPLIED", "PAUSE", "FUNCTIONS", "CALLS", "MODULE");
 	for (size_t i = 0; i < patches->num_patches; i++)
 		print_row(patches, &patches->patches[i], name_width,
 		          version_width);

@@ -207,8 +207,24 @@ static struct hfx_error *print_one(void *arg, const struct installed *found)
 	output_text(stdout, *manifest->version ? manifest->version : "-", 8);
 	printf("  %.*s  ", SHORT_ID, id);
 	output_text(stdout, manifest->modules[0].name, 16);
-	printf("  %s\n", found->build);
+	printf("  %s", found->build);
+	for (size_t i = 1; i < manifest->num_modules; i++) {
+		fputs(i == 1 ? " with " : ", ", stdout);
+		output_text(stdout, manifest->modules[i].name, 0);
+	}
+	putchar('\n');
 	return NULL;
+}
+
+/** Names of all modules, in the order of the bundle. */
+static json_t *json_modules(const struct manifest *manifest)
+{
+	json_t *names = json_array();
+
+	for (size_t i = 0; i < manifest->num_modules; i++)
+		json_array_append_new(names,
+		                      json_text(manifest->modules[i].name));
+	return names;
 }
 
 static struct hfx_error *add_json(void *arg, const struct installed *found)
@@ -216,14 +232,15 @@ static struct hfx_error *add_json(void *arg, const struct installed *found)
 	const struct manifest *manifest = found->bundle->manifest;
 
 	json_array_append_new(
-		arg, json_pack("{so so so so ss so sb}", "name",
-	                       json_text(manifest->name), "version",
-	                       json_text(manifest->version), "id",
-	                       json_hex(found->bundle->id.bytes, DIGEST_SIZE),
-	                       "module", json_text(manifest->modules[0].name),
-	                       "build_id", found->build, "file",
-	                       json_text(found->file), "redirect_calls",
-	                       persist_redirects(found->file)));
+		arg,
+		json_pack("{so so so so so ss so sb}", "name",
+	                  json_text(manifest->name), "version",
+	                  json_text(manifest->version), "id",
+	                  json_hex(found->bundle->id.bytes, DIGEST_SIZE),
+	                  "module", json_text(manifest->modules[0].name),
+	                  "modules", json_modules(manifest), "build_id",
+	                  found->build, "file", json_text(found->file),
+	                  "redirect_calls", persist_redirects(found->file)));
 	return NULL;
 }
 

@@ -256,7 +256,10 @@ hfx_revert_all(const struct hfx_revert_opts *opts);
 
 /* ---- Looking ----------------------------------------------------------- */
 
-/** One applied patch. Allocated by the library. */
+/**
+ * One applied patch; one of several modules has an entry for each. Allocated by
+ * the library.
+ */
 struct hfx_patch_info {
 	struct hfx_patch_id id;
 	/** Given to hfx-bundle; never `NULL`, perhaps empty. */

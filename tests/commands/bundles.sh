@@ -191,7 +191,7 @@ redirected_calls_change_their_caller_and_come_back()
 	runs "$hfx" apply --redirect-calls "$pid" v1.hfx
 	says "applied v1 (2 functions, 2 calls redirected) to"
 	runs "$hfx" list "$pid"
-	grep -q '^v1 .* 2      2$' runs.log || die "$(cat runs.log)"
+	grep -q '^v1 .* 2      2  server$' runs.log || die "$(cat runs.log)"
 	runs "$hfx" list --json "$pid"
 	json_is runs.log \
 		'd["patches"][0]["num_calls"], d["patches"][0]["num_sites"]' \

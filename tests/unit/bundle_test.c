@@ -102,18 +102,26 @@ static void the_same_input_gives_the_same_bytes(void **state)
 	buffer_deinit(&b);
 }
 
-static void several_modules_keep_their_images(void **state)
+static struct manifest *two_modules(void)
 {
 	struct manifest *manifest = sample_manifest();
-	struct buffer images[2] = {{(uint8_t *)"first", 5}, {NULL, 0}}, packed;
-	struct bundle *bundle;
 
-	(void)state;
 	manifest->modules =
 		realloc(manifest->modules, 2 * sizeof(*manifest->modules));
 	manifest->modules[1] = (struct manifest_module){0};
 	sample_module(&manifest->modules[1]);
 	manifest->num_modules = 2;
+	return manifest;
+}
+
+static void several_modules_keep_their_images(void **state)
+{
+	struct manifest *manifest = two_modules();
+	struct buffer images[2] = {{(uint8_t *)"first", 5}, {NULL, 0}}, packed;
+	struct bundle *bundle;
+
+	(void)state;
+	manifest->modules[1].old_build_id.bytes[0] ^= 1;
 	assert_null(bundle_seal(manifest, images));
 	assert_null(bundle_pack(manifest, images, &packed));
 	assert_null(bundle_parse(packed.data, packed.size, &bundle));
@@ -121,6 +129,22 @@ static void several_modules_keep_their_images(void **state)
 	assert_int_equal(bundle->images[1].size, 0);
 	bundle_destroy(bundle);
 	buffer_deinit(&packed);
+	manifest_destroy(manifest);
+}
+
+static void two_modules_of_one_build_are_refused(void **state)
+{
+	struct manifest *manifest = two_modules();
+	struct buffer images[2] = {{(uint8_t *)"first", 5}, {NULL, 0}}, packed;
+	struct hfx_error *err;
+
+	(void)state;
+	assert_null(bundle_seal(manifest, images));
+	err = bundle_pack(manifest, images, &packed);
+	assert_int_equal(hfx_error_code(err), HFX_ERROR_BAD_BUNDLE);
+	assert_non_null(
+		strstr(hfx_error_message(err), "two are for one build"));
+	hfx_error_destroy(err);
 	manifest_destroy(manifest);
 }
 
@@ -520,6 +544,7 @@ int main(void)
 		cmocka_unit_test(what_is_packed_is_read_back),
 		cmocka_unit_test(the_same_input_gives_the_same_bytes),
 		cmocka_unit_test(several_modules_keep_their_images),
+		cmocka_unit_test(two_modules_of_one_build_are_refused),
 		cmocka_unit_test(a_file_cut_anywhere_is_refused),
 		cmocka_unit_test(a_flipped_bit_anywhere_never_changes_content),
 		cmocka_unit_test(a_flipped_byte_of_the_archive_is_refused),
