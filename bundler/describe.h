@@ -14,21 +14,31 @@
 #include "report.h"
 #include "selection.h"
 
-/** Fill the report, all but the bundle. */
+/** Fill the report, all but its outcome. */
 HFX_MUST_CHECK struct hfx_error *
 describe_report(const struct selection *selection,
                 const struct warnings *warnings,
                 const struct acceptances *accepted, struct report *ret);
 
 /**
- * Make the manifest of the bundle, all but the image's size and digest.
+ * Begin the manifest of the bundle: what is said of the patch as a whole.
  *
- * @param[in] report From describe_report(): its texts are used again.
- * @param[out] ret Manifest, for manifest_destroy().
+ * @param[out] ret Manifest without modules, but with room for @p max_modules,
+ * for manifest_destroy().
  */
 HFX_MUST_CHECK struct hfx_error *
-describe_manifest(const struct selection *selection,
-                  const struct report *report, struct manifest **ret);
+describe_patch(const struct diff_options *options, size_t max_modules,
+               struct manifest **ret);
+
+/**
+ * Fill in one of its modules, all but the image's size and digest.
+ *
+ * @param[in] report From describe_report(): its texts are used again.
+ * @param[out] module Empty before; the manifest's, also after an error.
+ */
+HFX_MUST_CHECK struct hfx_error *
+describe_module(const struct selection *selection, const struct report *report,
+                struct manifest_module *module);
 
 /** The time that SOURCE_DATE_EPOCH gives; 0 when it is not set. */
 HFX_MUST_CHECK struct hfx_error *describe_source_date(uint64_t *ret);

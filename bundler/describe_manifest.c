@@ -294,9 +294,9 @@ static const char *file_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static struct hfx_error *describe_module(const struct selection *selection,
-                                         const struct report *report,
-                                         struct manifest_module *module)
+struct hfx_error *describe_module(const struct selection *selection,
+                                  const struct report *report,
+                                  struct manifest_module *module)
 {
 	module->name = strdup(file_name(selection->old_program->path));
 	module->image_member = strdup("modules/0.so");
@@ -345,38 +345,39 @@ struct hfx_error *describe_source_date(uint64_t *ret)
 	return NULL;
 }
 
-struct hfx_error *describe_manifest(const struct selection *selection,
-                                    const struct report *report,
-                                    struct manifest **ret)
+static struct hfx_error *fill_patch(const struct diff_options *options,
+                                    size_t max_modules,
+                                    struct manifest *manifest)
 {
-	const struct diff_options *options = selection->options;
-	struct manifest *manifest = calloc(1, sizeof(*manifest));
-
-	if (!manifest)
-		return hfx_error_no_memory();
 	manifest->name = options->name ? strdup(options->name)
 	                               : name_from_path(options->output_path);
 	manifest->version = strdup(options->version ? options->version : "");
 	manifest->description =
 		strdup(options->description ? options->description : "");
 	manifest->generator = strdup("hfx-bundle " HFX_VERSION);
-	manifest->modules = calloc(1, sizeof(*manifest->modules));
-	if (manifest->modules)
-		manifest->num_modules = 1;
-	struct hfx_error *err = NULL;
+	manifest->modules = calloc(max_modules, sizeof(*manifest->modules));
 	if (!manifest->name || !manifest->version || !manifest->description ||
 	    !manifest->generator || !manifest->modules)
-		err = hfx_error_no_memory();
-	if (!err)
-		err = describe_source_date(&manifest->created);
-	if (!err && !manifest_name_is_valid(manifest->name))
-		err = hfx_error_create(
-			HFX_ERROR_INVALID_ARGUMENT,
-			"\"%s\" cannot be the name of a patch; give one of "
-			"letters, digits and ._+- with --name",
-			manifest->name);
-	if (!err)
-		err = describe_module(selection, report, manifest->modules);
+		return hfx_error_no_memory();
+	HFX_TRY(describe_source_date(&manifest->created));
+	if (manifest_name_is_valid(manifest->name))
+		return NULL;
+	return hfx_error_create(
+		HFX_ERROR_INVALID_ARGUMENT,
+		"\"%s\" cannot be the name of a patch; give one of letters, "
+		"digits and ._+- with --name",
+		manifest->name);
+}
+
+struct hfx_error *describe_patch(const struct diff_options *options,
+                                 size_t max_modules, struct manifest **ret)
+{
+	struct manifest *manifest = calloc(1, sizeof(*manifest));
+	struct hfx_error *err;
+
+	if (!manifest)
+		return hfx_error_no_memory();
+	err = fill_patch(options, max_modules, manifest);
 	if (err) {
 		manifest_destroy(manifest);
 		return err;

@@ -21,11 +21,13 @@
 void html_section_begin(struct html_page *page, const char *id,
                         const char *title, size_t count)
 {
+	const char *prefix = page->input->prefix;
+
 	html_put(page->out,
-	         "<section id=\"%s\" aria-labelledby=\"%s-title\">\n"
-	         "<h2 id=\"%s-title\">%s <span class=\"count\">%zu</span>"
+	         "<section id=\"%s%s\" aria-labelledby=\"%s%s-title\">\n"
+	         "<h2 id=\"%s%s-title\">%s <span class=\"count\">%zu</span>"
 	         "</h2>\n",
-	         id, id, id, title, count);
+	         prefix, id, prefix, id, prefix, id, title, count);
 }
 
 void html_section_end(struct html_page *page)
@@ -52,13 +54,13 @@ static void put_digest(const char *text, char *ret)
  * The policy lets only our own style and script work: should a name ever get
  * through as markup, it can do nothing.
  */
-static void put_head(struct html_page *page)
+static void put_head(FILE *out, const struct reports *reports)
 {
 	char style[DIGEST_TEXT_SIZE], script[DIGEST_TEXT_SIZE];
 
 	put_digest(html_style, style);
 	put_digest(html_script, script);
-	html_put(page->out,
+	html_put(out,
 	         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n"
 	         "<meta charset=\"utf-8\">\n"
 	         "<meta http-equiv=\"Content-Security-Policy\" content=\""
@@ -70,97 +72,102 @@ static void put_head(struct html_page *page)
 	         "<meta name=\"generator\" content=\"hfx-bundle %s\">\n"
 	         "<title>%s - patch report</title>\n<style>",
 	         style, script, HFX_VERSION,
-	         file_name(page->input->report->new_input.path));
-	fputs(html_style, page->out);
-	fputs("</style>\n</head>\n", page->out);
+	         file_name(reports->items[0].new_input.path));
+	fputs(html_style, out);
+	fputs("</style>\n</head>\n", out);
 }
 
-static void put_outcome(struct html_page *page)
+static void put_refused(FILE *out, const struct reports *reports)
 {
-	const struct report *report = page->input->report;
+	size_t count = 0;
 
-	switch (page->input->outcome) {
+	for (size_t i = 0; i < reports->num_items; i++)
+		count += reports->items[i].num_refusals;
+	html_put(out, "<p class=\"outcome refused\"><strong>Refused.</strong> "
+	              "No bundle was written: ");
+	html_put(out,
+	         reports->by_module ? "%zu %s"
+	                            : "<a href=\"#refusals\">%zu %s</a>",
+	         count, count == 1 ? "reason" : "reasons");
+	fputs(".</p>\n", out);
+}
+
+static void put_outcome(FILE *out, const struct reports *reports)
+{
+	switch (reports->outcome) {
 	case DIFF_REFUSED:
-		html_put(page->out,
-		         "<p class=\"outcome "
-		         "refused\"><strong>Refused.</strong> "
-		         "No bundle was written: <a href=\"#refusals\">%zu "
-		         "%s</a>.</p>\n",
-		         report->num_refusals,
-		         report->num_refusals == 1 ? "reason" : "reasons");
+		put_refused(out, reports);
 		return;
 	case DIFF_NOTHING:
 		fputs("<p class=\"outcome nothing\"><strong>Nothing to "
 		      "patch.</strong> No bundle was written.</p>\n",
-		      page->out);
+		      out);
 		return;
 	case DIFF_DONE:
 		break;
 	}
-	if (report->bundle_path)
-		html_put(page->out,
+	if (reports->bundle_path)
+		html_put(out,
 		         "<p class=\"outcome done\"><strong>Bundle "
 		         "written:</strong> <code>%s</code>, %lu bytes.</p>\n",
-		         report->bundle_path, report->bundle_size);
+		         reports->bundle_path, reports->bundle_size);
 	else
 		fputs("<p class=\"outcome done\"><strong>Can be "
 		      "patched.</strong> No bundle was asked for.</p>\n",
-		      page->out);
+		      out);
 }
 
-static void put_input(struct html_page *page, const char *name,
+static void put_input(FILE *out, const char *name,
                       const struct report_input *input)
 {
 	char id[2 * BUILD_ID_MAX + 1] = "";
 
 	hex_encode(input->build_id.bytes, input->build_id.size, id);
-	html_put(page->out,
+	html_put(out,
 	         "<div><dt>%s</dt><dd><code>%s</code><br>"
 	         "<span class=\"quiet\">build-id <code>%s</code></span></dd>"
 	         "</div>\n",
 	         name, input->path, *id ? id : "none");
 }
 
-static void put_total(struct html_page *page, const char *name, uint64_t value)
+static void put_total(FILE *out, const char *name, uint64_t value)
 {
-	html_put(page->out, "<div><dt>%s</dt><dd>%lu</dd></div>\n", name,
-	         value);
+	html_put(out, "<div><dt>%s</dt><dd>%lu</dd></div>\n", name, value);
 }
 
-static void put_summary(struct html_page *page)
+static void put_summary(FILE *out, const struct report *report)
 {
-	const struct report *report = page->input->report;
 	const struct report_totals *totals = &report->totals;
 
-	fputs("<header>\n<h1>Patch report</h1>\n", page->out);
-	put_outcome(page);
-	fputs("<dl class=\"inputs\">\n", page->out);
-	put_input(page, "Old", &report->old_input);
-	put_input(page, "New", &report->new_input);
-	fputs("</dl>\n<dl class=\"totals\">\n", page->out);
-	put_total(page, "functions", totals->functions);
-	put_total(page, "the same", totals->same);
-	put_total(page, "changed", totals->changed);
-	put_total(page, "new", totals->added);
-	put_total(page, "removed", totals->removed);
-	put_total(page, "left out", totals->skipped);
-	put_total(page, "instructions", totals->instructions);
-	fputs("</dl>\n</header>\n", page->out);
+	fputs("<dl class=\"inputs\">\n", out);
+	put_input(out, "Old", &report->old_input);
+	put_input(out, "New", &report->new_input);
+	fputs("</dl>\n<dl class=\"totals\">\n", out);
+	put_total(out, "functions", totals->functions);
+	put_total(out, "the same", totals->same);
+	put_total(out, "changed", totals->changed);
+	put_total(out, "new", totals->added);
+	put_total(out, "removed", totals->removed);
+	put_total(out, "left out", totals->skipped);
+	put_total(out, "instructions", totals->instructions);
+	fputs("</dl>\n", out);
 }
 
 static void put_link(struct html_page *page, const char *id, const char *title,
                      size_t count)
 {
 	if (count)
-		html_put(page->out, "<li><a href=\"#%s\">%s</a> %zu</li>\n", id,
-		         title, count);
+		html_put(page->out, "<li><a href=\"#%s%s\">%s</a> %zu</li>\n",
+		         page->input->prefix, id, title, count);
 }
 
 static void put_links(struct html_page *page)
 {
 	const struct report *report = page->input->report;
 
-	fputs("<nav aria-label=\"Sections\"><ul>\n", page->out);
+	html_put(page->out, "<nav aria-label=\"%s%s\"><ul>\n",
+	         *page->input->prefix ? "Sections of " : "Sections",
+	         *page->input->prefix ? report_module_name(report) : "");
 	put_link(page, "refusals", "Refused", report->num_refusals);
 	put_link(page, "warnings", "Warnings", report->num_warnings);
 	put_link(page, "types", "Types", report->num_types);
@@ -169,22 +176,15 @@ static void put_links(struct html_page *page)
 	fputs("</ul></nav>\n", page->out);
 }
 
-static struct hfx_error *put_body(struct html_page *page)
+static struct hfx_error *put_sections(struct html_page *page)
 {
-	fputs("<body>\n", page->out);
-	put_summary(page);
 	put_links(page);
-	fputs("<main>\n", page->out);
 	html_refusals(page);
 	html_warnings(page);
 	HFX_TRY(html_types(page));
 	HFX_TRY(html_causes(page));
 	HFX_TRY(html_functions(page));
 	html_skips(page);
-	html_put(page->out, "</main>\n<footer>hfx-bundle %s</footer>\n<script>",
-	         HFX_VERSION);
-	fputs(html_script, page->out);
-	fputs("</script>\n</body>\n</html>\n", page->out);
 	return NULL;
 }
 
@@ -199,14 +199,99 @@ static struct hfx_error *open_sources(const struct program *program,
 	return source_texts_create(status.st_mtime, ret);
 }
 
-static struct hfx_error *put_page(struct html_page *page)
+static struct hfx_error *put_part(struct html_page *page)
 {
 	const struct selection *selection = page->input->selection;
 
 	HFX_TRY(open_sources(selection->old_program, &page->old_sources));
 	HFX_TRY(open_sources(selection->new_program, &page->new_sources));
-	put_head(page);
-	return put_body(page);
+	return put_sections(page);
+}
+
+/** Close @p out, whose bytes are at @p text; both taken. */
+static struct hfx_error *close_stream(FILE *out, char **text, size_t *size,
+                                      struct hfx_error *err, struct buffer *ret)
+{
+	bool failed = ferror(out);
+
+	failed |= fclose(out) != 0;
+	if (!err && failed)
+		err = hfx_error_no_memory();
+	if (err) {
+		free(*text);
+		return err;
+	}
+	*ret = (struct buffer){(uint8_t *)*text, *size};
+	return NULL;
+}
+
+struct hfx_error *html_render(const struct html_input *input,
+                              struct buffer *ret)
+{
+	struct html_page page = {.input = input, .code_left = input->max_code};
+	char *text = NULL;
+	size_t size = 0;
+	struct hfx_error *err;
+
+	page.out = open_memstream(&text, &size);
+	if (!page.out)
+		return hfx_error_no_memory();
+	err = put_part(&page);
+	source_texts_destroy(page.old_sources);
+	source_texts_destroy(page.new_sources);
+	return close_stream(page.out, &text, &size, err, ret);
+}
+
+static const char *module_outcome(const struct reports *reports,
+                                  const struct report *report)
+{
+	switch (report->outcome) {
+	case DIFF_REFUSED:
+		return "Refused.";
+	case DIFF_NOTHING:
+		return reports->outcome == DIFF_DONE
+		               ? "Nothing to patch: left out of the bundle."
+		               : "Nothing to patch.";
+	case DIFF_DONE:
+		break;
+	}
+	return "Can be patched.";
+}
+
+/** One of several modules: a heading, then as for a single one. */
+static void put_module(FILE *out, const struct reports *reports, size_t i,
+                       const struct buffer *part)
+{
+	const struct report *report = &reports->items[i];
+
+	html_put(out,
+	         "<article class=\"module\" aria-labelledby=\"m%zu\">\n"
+	         "<h2 class=\"module\" id=\"m%zu\">%s</h2>\n<p>%s</p>\n",
+	         i + 1, i + 1, report_module_name(report),
+	         module_outcome(reports, report));
+	put_summary(out, report);
+	fwrite(part->data, 1, part->size, out);
+	fputs("</article>\n", out);
+}
+
+static void put_page(FILE *out, const struct reports *reports,
+                     const struct buffer *parts)
+{
+	put_head(out, reports);
+	fputs("<body>\n<header>\n<h1>Patch report</h1>\n", out);
+	put_outcome(out, reports);
+	if (!reports->by_module)
+		put_summary(out, &reports->items[0]);
+	fputs("</header>\n<main>\n", out);
+	for (size_t i = 0; i < reports->num_items; i++)
+		if (reports->by_module)
+			put_module(out, reports, i, &parts[i]);
+		else
+			fwrite(parts[i].data, 1, parts[i].size, out);
+	html_put(out, "</main>\n<footer>hfx-bundle %s</footer>\n<script>",
+	         HFX_VERSION);
+	fputs(html_script, out);
+	fputs("</script>\n</body>\n</html>\n", out);
 }
 
 struct hfx_error *html_check_path(const char *path)
@@ -223,23 +308,17 @@ struct hfx_error *html_check_path(const char *path)
 	return NULL;
 }
 
-struct hfx_error *html_write(const char *path, const struct html_input *input)
+struct hfx_error *html_write(const char *path, const struct reports *reports,
+                             const struct buffer *parts)
 {
-	struct html_page page = {.input = input, .code_left = input->max_code};
-	HFX_CLEANUP(hfx_free) char *text = NULL;
+	HFX_CLEANUP(buffer_deinit) struct buffer page = {0};
+	char *text = NULL;
 	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
 
-	page.out = open_memstream(&text, &size);
-	if (!page.out)
+	if (!out)
 		return hfx_error_no_memory();
-	struct hfx_error *err = put_page(&page);
-	bool failed = ferror(page.out);
-	failed |= fclose(page.out) != 0;
-	source_texts_destroy(page.old_sources);
-	source_texts_destroy(page.new_sources);
-	if (!err && failed)
-		err = hfx_error_no_memory();
-	if (!err)
-		err = file_replace(path, text, size);
-	return err;
+	put_page(out, reports, parts);
+	HFX_TRY(close_stream(out, &text, &size, NULL, &page));
+	return file_replace(path, page.data, page.size);
 }

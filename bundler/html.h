@@ -14,7 +14,7 @@
 
 #include "decode.h"
 #include "error.h"
-#include "pipeline.h"
+#include "file.h"
 #include "report.h"
 #include "selection.h"
 
@@ -25,10 +25,11 @@ struct html_input {
 	const struct selection *selection;
 	/** Described. */
 	const struct report *report;
-	enum diff_outcome outcome;
 	struct decoder *decoder;
 	/** #HTML_MAX_CODE, or what a test gives. */
 	size_t max_code;
+	/** What the ids of elements begin with; "" if there is one pair. */
+	const char *prefix;
 };
 
 /**
@@ -37,8 +38,17 @@ struct html_input {
  */
 HFX_MUST_CHECK struct hfx_error *html_check_path(const char *path);
 
-/** Write the file whole, or not at all. */
+/** What the page says of one pair of builds: links and sections. */
+HFX_MUST_CHECK struct hfx_error *html_render(const struct html_input *input,
+                                             struct buffer *ret);
+
+/**
+ * Write the file whole, or not at all.
+ *
+ * @param[in] parts From html_render(), one for each of @p reports.
+ */
 HFX_MUST_CHECK struct hfx_error *html_write(const char *path,
-                                            const struct html_input *input);
+                                            const struct reports *reports,
+                                            const struct buffer *parts);
 
 #endif /* HFX_BUNDLER_HTML_H */

@@ -249,8 +249,9 @@ static void put_node(const struct graph *graph, uint32_t index)
 	if (node->function == NO_INDEX)
 		html_put(out, "<b>%s</b> changed", node->name);
 	else
-		html_put(out, "<a href=\"#f%zu\">%s</a>",
-		         (size_t)node->function, node->name);
+		html_put(out, "<a href=\"#%sf%zu\">%s</a>",
+		         graph->page->input->prefix, (size_t)node->function,
+		         node->name);
 	if (*node->tie)
 		html_put(out, " <span class=\"tie\">%s</span>", node->tie);
 }
@@ -334,9 +335,12 @@ static struct hfx_error *put_graph(const struct graph *graph)
 	}
 	if (!count || count == alone)
 		return NULL;
-	fputs("<section id=\"causes\" aria-labelledby=\"causes-title\">\n"
-	      "<h2 id=\"causes-title\">Why</h2>\n<ul class=\"tree\">\n",
-	      graph->page->out);
+	html_put(
+		graph->page->out,
+		"<section id=\"%scauses\" aria-labelledby=\"%scauses-title\">\n"
+		"<h2 id=\"%scauses-title\">Why</h2>\n<ul class=\"tree\">\n",
+		graph->page->input->prefix, graph->page->input->prefix,
+		graph->page->input->prefix);
 	for (size_t i = 0; i < graph->num_nodes; i++)
 		if (graph->nodes[i].cause == NO_INDEX &&
 		    graph->nodes[i].has_effects)

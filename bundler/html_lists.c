@@ -16,8 +16,8 @@ void html_function(struct html_page *page, const char *name)
 
 	for (size_t i = 0; i < report->num_functions; i++)
 		if (!strcmp(report->functions[i].linkage_name, name)) {
-			html_put(page->out, "<a href=\"#f%zu\">%s</a>", i,
-			         name);
+			html_put(page->out, "<a href=\"#%sf%zu\">%s</a>",
+			         page->input->prefix, i, name);
 			return;
 		}
 	html_put(page->out, "%s", name);
@@ -139,9 +139,9 @@ static struct hfx_error *put_function(struct html_page *page, size_t index)
 	const char *kind = kind_name(function->kind);
 
 	html_put(page->out,
-	         "<li data-kind=\"%s\"><details id=\"f%zu\"><summary>"
+	         "<li data-kind=\"%s\"><details id=\"%sf%zu\"><summary>"
 	         "<span class=\"kind %s\">%s</span> <b>%s</b>",
-	         kind, index, kind, kind, function->name);
+	         kind, page->input->prefix, index, kind, kind, function->name);
 	put_source(page, function->source);
 	html_put(page->out, " <span class=\"reason\">%s</span></summary>\n",
 	         function->reason);
@@ -171,20 +171,24 @@ static void put_kinds(struct html_page *page)
 /* Shown by the script, without which it can do nothing. */
 static void put_filter(struct html_page *page)
 {
-	fputs("<form class=\"filter\" role=\"search\" hidden>\n"
-	      "<label>Filter <input type=\"search\" id=\"filter-text\" "
-	      "placeholder=\"name, file or reason\" autocomplete=\"off\" "
-	      "spellcheck=\"false\"></label>\n"
-	      "<label>Kind <select id=\"filter-kind\">"
-	      "<option value=\"\">all</option>",
-	      page->out);
+	const char *prefix = page->input->prefix;
+
+	html_put(page->out,
+	         "<form class=\"filter\" role=\"search\" hidden>\n"
+	         "<label>Filter <input type=\"search\" id=\"%sfilter-text\" "
+	         "placeholder=\"name, file or reason\" autocomplete=\"off\" "
+	         "spellcheck=\"false\"></label>\n"
+	         "<label>Kind <select id=\"%sfilter-kind\">"
+	         "<option value=\"\">all</option>",
+	         prefix, prefix);
 	put_kinds(page);
-	fputs("</select></label>\n"
-	      "<output id=\"filter-count\" for=\"filter-text filter-kind\">"
-	      "</output>\n</form>\n"
-	      "<noscript><p class=\"note\">The code of functions is shown by "
-	      "a script, which is turned off.</p></noscript>\n",
-	      page->out);
+	html_put(page->out,
+	         "</select></label>\n"
+	         "<output id=\"%sfilter-count\" "
+	         "for=\"%sfilter-text %sfilter-kind\"></output>\n</form>\n"
+	         "<noscript><p class=\"note\">The code of functions is shown "
+	         "by a script, which is turned off.</p></noscript>\n",
+	         prefix, prefix, prefix);
 }
 
 struct hfx_error *html_functions(struct html_page *page)

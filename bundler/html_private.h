@@ -18,6 +18,7 @@
 extern const char html_style[];
 extern const char html_script[];
 
+/** The part of a page that one pair of builds has. */
 struct html_page {
 	const struct html_input *input;
 	FILE *out;

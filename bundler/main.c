@@ -23,6 +23,7 @@ enum {
 	OPTION_DESCRIPTION,
 	OPTION_HTML,
 	OPTION_JSON,
+	OPTION_MODULE,
 	OPTION_NAME,
 	OPTION_NEW_DEBUG,
 	OPTION_OLD_DEBUG,
@@ -36,6 +37,8 @@ enum {
 
 static const char usage_text[] =
 	"Usage: hfx-bundle diff OLD NEW [-o FIX.hfx] [OPTION...]\n"
+	"       hfx-bundle diff --module OLD NEW [--module OLD NEW]... "
+	"[OPTION...]\n"
 	"       hfx-bundle show FIX.hfx [--json] [--trust DIR|KEY]\n"
 	"       hfx-bundle verify FIX.hfx OLD [--trust DIR|KEY]\n"
 	"       hfx-bundle keygen NAME [OPTION...]\n"
@@ -44,14 +47,19 @@ static const char usage_text[] =
 
 static const char diff_help_text[] =
 	"Usage: hfx-bundle diff OLD NEW [-o FIX.hfx] [OPTION...]\n"
+	"       hfx-bundle diff --module OLD NEW [--module OLD NEW]... "
+	"[OPTION...]\n"
 	"\n"
 	"Find the functions that differ between two builds of a program or\n"
 	"shared library, and write a bundle that patches OLD while it runs.\n"
 	"Without -o, only report.\n"
 	"\n"
 	"  -o, --output FILE       bundle to write\n"
-	"      --old-debug FILE    debug file of OLD, if it is stripped\n"
-	"      --new-debug FILE    debug file of NEW, if it is stripped\n"
+	"      --module OLD NEW    one of several modules that the bundle\n"
+	"                          patches together (repeat)\n"
+	"      --old-debug FILE    debug file of OLD, if it is stripped; with\n"
+	"                          --module, of the one before it\n"
+	"      --new-debug FILE    the same for NEW\n"
 	"      --all               select every function that can be patched\n"
 	"      --only PATTERN      only functions whose name matches (repeat)\n"
 	"      --skip PATTERN      no functions whose name matches (repeat)\n"
@@ -81,9 +89,12 @@ enum when { WHEN_AUTO, WHEN_ALWAYS, WHEN_NEVER };
 
 struct diff_command {
 	struct diff_options options;
+	/** OLD and NEW without --module. */
+	struct diff_input plain;
 	enum report_detail detail;
 	enum when color;
 	bool json;
+	bool help;
 	const char *sign_key_path;
 	const char *password_path;
 };
@@ -145,6 +156,7 @@ static const struct option diff_long_options[] = {
 	{"help", no_argument, NULL, 'h'},
 	{"html", required_argument, NULL, OPTION_HTML},
 	{"json", no_argument, NULL, OPTION_JSON},
+	{"module", required_argument, NULL, OPTION_MODULE},
 	{"name", required_argument, NULL, OPTION_NAME},
 	{"new-debug", required_argument, NULL, OPTION_NEW_DEBUG},
 	{"old-debug", required_argument, NULL, OPTION_OLD_DEBUG},
@@ -162,6 +174,32 @@ static const struct option diff_long_options[] = {
 static int add_pattern(struct patterns *patterns, const char *pattern)
 {
 	if (HFX_ARRAY_PUSH(patterns, items, pattern))
+		return EXIT_DONE;
+	return fail(hfx_error_no_memory());
+}
+
+/* What options of one pair are about. */
+static struct diff_input *current_input(struct diff_command *command)
+{
+	struct diff_options *options = &command->options;
+
+	return options->num_inputs ? &options->inputs[options->num_inputs - 1]
+	                           : &command->plain;
+}
+
+/* --module OLD NEW: getopt_long() has taken OLD alone. */
+static int take_module(struct diff_command *command, int argc, char **argv)
+{
+	struct diff_options *options = &command->options;
+	struct diff_input input = {.old_path = optarg};
+
+	if (optind >= argc || *argv[optind] == '-')
+		return usage_error("--module takes two files, OLD and NEW");
+	input.new_path = argv[optind++];
+	if (options->num_inputs >= MANIFEST_MAX_MODULES)
+		return usage_error("a bundle has at most %d modules",
+		                   MANIFEST_MAX_MODULES);
+	if (HFX_ARRAY_PUSH(options, inputs, input))
 		return EXIT_DONE;
 	return fail(hfx_error_no_memory());
 }
@@ -207,10 +245,10 @@ static int take_option(struct diff_command *command, int option)
 		options->name = optarg;
 		return EXIT_DONE;
 	case OPTION_NEW_DEBUG:
-		options->new_debug_path = optarg;
+		current_input(command)->new_debug_path = optarg;
 		return EXIT_DONE;
 	case OPTION_OLD_DEBUG:
-		options->old_debug_path = optarg;
+		current_input(command)->old_debug_path = optarg;
 		return EXIT_DONE;
 	case OPTION_ONLY:
 		return add_pattern(&options->only, optarg);
@@ -232,7 +270,7 @@ static int take_option(struct diff_command *command, int option)
 }
 
 static int print_report(const struct diff_command *command,
-                        const struct report *report)
+                        const struct reports *reports)
 {
 	struct report_style style = {
 		.detail = command->detail,
@@ -240,10 +278,10 @@ static int print_report(const struct diff_command *command,
 	};
 
 	if (!command->json) {
-		report_print(stdout, report, &style);
+		report_print(stdout, reports, &style);
 		return EXIT_DONE;
 	}
-	struct hfx_error *err = report_print_json(stdout, report);
+	struct hfx_error *err = report_print_json(stdout, reports);
 	return err ? fail(err) : EXIT_DONE;
 }
 
@@ -262,13 +300,14 @@ static int exit_code_of(enum diff_outcome outcome)
 static int run_diff(const struct diff_command *command,
                     const struct diff_options *options)
 {
-	struct report report = {0};
-	enum diff_outcome outcome;
-	struct hfx_error *err = diff_run(options, &report, &outcome);
-	int code = err ? fail(err) : print_report(command, &report);
+	struct reports reports = {0};
+	struct hfx_error *err = diff_run(options, &reports);
+	int code = err ? fail(err) : print_report(command, &reports);
 
-	report_deinit(&report);
-	return finish_output(code == EXIT_DONE ? exit_code_of(outcome) : code);
+	if (code == EXIT_DONE)
+		code = exit_code_of(reports.outcome);
+	reports_deinit(&reports);
+	return finish_output(code);
 }
 
 /* The key first: its password is asked for before the work, not after it. */
@@ -290,35 +329,76 @@ static int run_signed_diff(const struct diff_command *command)
 	return run_diff(command, &options);
 }
 
-static int command_diff(int argc, char **argv)
+/* The files that are not options: OLD and NEW, or none with --module. */
+static int take_files(struct diff_command *command, int count, char **files)
 {
-	struct diff_command command = {.detail = REPORT_NORMAL};
+	struct diff_options *options = &command->options;
+
+	options->by_module = options->num_inputs > 0;
+	if (!options->by_module && count != 2)
+		return usage_error("diff takes two files, OLD and NEW");
+	if (options->by_module && count)
+		return usage_error("with --module, each OLD and NEW stands "
+		                   "behind one; \"%s\" does not",
+		                   files[0]);
+	if (options->by_module) {
+		if (!command->plain.old_debug_path &&
+		    !command->plain.new_debug_path)
+			return EXIT_DONE;
+		return usage_error("--old-debug and --new-debug stand behind "
+		                   "the --module that they are of");
+	}
+	command->plain.old_path = files[0];
+	command->plain.new_path = files[1];
+	if (HFX_ARRAY_PUSH(options, inputs, command->plain))
+		return EXIT_DONE;
+	return fail(hfx_error_no_memory());
+}
+
+static int parse_diff(int argc, char **argv, struct diff_command *command)
+{
 	int code = EXIT_DONE, option;
 
 	while (code == EXIT_DONE &&
 	       (option = getopt_long(argc, argv, "ho:qv", diff_long_options,
 	                             NULL)) != -1) {
 		if (option == 'h') {
-			fputs(diff_help_text, stdout);
-			code = finish_output(EXIT_DONE);
-			goto out;
+			command->help = true;
+			return EXIT_DONE;
 		}
-		code = take_option(&command, option);
+		if (option == OPTION_MODULE)
+			code = take_module(command, argc, argv);
+		else
+			code = take_option(command, option);
 	}
-	if (code == EXIT_DONE && argc - optind != 2)
-		code = usage_error("diff takes two files, OLD and NEW");
-	if (code == EXIT_DONE) {
-		command.options.old_path = argv[optind];
-		command.options.new_path = argv[optind + 1];
-		command.options.show_progress = command.detail != REPORT_QUIET;
-		code = run_signed_diff(&command);
+	if (code != EXIT_DONE)
+		return code;
+	return take_files(command, argc - optind, argv + optind);
+}
+
+static void diff_command_deinit(struct diff_command *command)
+{
+	free(command->options.inputs);
+	free(command->options.only.items);
+	free(command->options.skip.items);
+	free(command->options.accept_type.items);
+	free(command->options.accept_data.items);
+}
+
+static int command_diff(int argc, char **argv)
+{
+	HFX_CLEANUP(diff_command_deinit)
+	struct diff_command command = {.detail = REPORT_NORMAL};
+	int code = parse_diff(argc, argv, &command);
+
+	if (code != EXIT_DONE)
+		return code;
+	if (command.help) {
+		fputs(diff_help_text, stdout);
+		return finish_output(EXIT_DONE);
 	}
-out:
-	free(command.options.only.items);
-	free(command.options.skip.items);
-	free(command.options.accept_type.items);
-	free(command.options.accept_data.items);
-	return code;
+	command.options.show_progress = command.detail != REPORT_QUIET;
+	return run_signed_diff(&command);
 }
 
 /* What show and verify are asked for. */

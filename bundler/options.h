@@ -19,12 +19,22 @@ struct patterns {
 
 struct secret_key;
 
-struct diff_options {
+/** Two builds of one program or library. */
+struct diff_input {
 	const char *old_path;
 	const char *new_path;
 	/** Separate debug files, or `NULL`. */
 	const char *old_debug_path;
 	const char *new_debug_path;
+};
+
+struct diff_options {
+	/** At least one; one module of the bundle each. */
+	struct diff_input *inputs;
+	size_t num_inputs;
+	size_t cap_inputs;
+	/** They were given as modules: the report says which it speaks of. */
+	bool by_module;
 	/** Bundle to write, or `NULL` to report only. */
 	const char *output_path;
 	/** Key to sign the bundle with, or `NULL`. */

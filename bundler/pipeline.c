@@ -1,96 +1,72 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The passes, and what holds after each:
- *
- *   load       sections, symbols, functions, relocations, PLT of both builds
- *   scan       what each function refers to
- *   match      which symbol of NEW is which of OLD
- *   compare    a verdict for each function, with a reason
- *   select     the functions to patch, whether they may be, and what they
- *              bring with them
- *   check      types and data that live, and warnings
- *   describe   report and manifest
- *   write      image and bundle
+ * `hfx-bundle diff`: each pair of builds goes through the passes (pair.c), then
+ * all of them make one bundle and one report. Where one is refused nothing is
+ * written; one with nothing to patch is left out of the bundle.
  */
 #include "pipeline.h"
-#include "active_check.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "array.h"
 #include "bundle_write.h"
-#include "checks.h"
 #include "cleanup.h"
-#include "closure.h"
-#include "compare.h"
-#include "data_check.h"
 #include "describe.h"
+#include "file.h"
 #include "html.h"
-#include "image_debug.h"
-#include "image_writer.h"
-#include "match.h"
-#include "program_load.h"
+#include "pair.h"
 #include "progress.h"
-#include "scan.h"
-#include "selection.h"
 #include "sign.h"
-#include "type_check.h"
-#include "unwind_table.h"
 
-#define NUM_PASSES 8
-#define PAGE_SIZE  4096
+/* Of "m16-" and its NUL, with room. */
+#define PREFIX_SIZE 16
 
 struct diff {
 	const struct diff_options *options;
-	struct program *old_program;
-	struct program *new_program;
-	struct decoder *decoder;
-	struct comparison *comparison;
-	struct unwind_table *unwind;
-	struct selection selection;
-	struct warnings warnings;
-	struct acceptances accepted;
+	struct reports *reports;
 	struct progress progress;
-	unsigned int num_done;
+	/** Of the bundle; `NULL` if none is asked for. */
+	struct manifest *manifest;
+	/** One for each module of the manifest. */
+	struct buffer *images;
+	/** Parts of the page, one for each pair; `NULL` if none is asked for.
+	 */
+	struct buffer *pages;
 };
 
-static void begin_pass(struct diff *diff, const char *what)
+static void diff_deinit(struct diff *diff)
 {
-	progress_step(&diff->progress, what, diff->num_done++, NUM_PASSES);
-}
+	size_t count = diff->options->num_inputs;
 
-static bool is_same_file(const char *a, const char *b)
-{
-	struct stat a_status, b_status;
-
-	return !stat(a, &a_status) && !stat(b, &b_status) &&
-	       a_status.st_dev == b_status.st_dev &&
-	       a_status.st_ino == b_status.st_ino;
-}
-
-static struct hfx_error *check_inputs_differ(const struct diff_options *options)
-{
-	if (options->all || !is_same_file(options->old_path, options->new_path))
-		return NULL;
-	return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
-	                        "%s: OLD and NEW are the same file; give the "
-	                        "build that runs as OLD and the patched one as "
-	                        "NEW",
-	                        options->old_path);
+	for (size_t i = 0; diff->images && i < count; i++)
+		buffer_deinit(&diff->images[i]);
+	for (size_t i = 0; diff->pages && i < count; i++)
+		buffer_deinit(&diff->pages[i]);
+	free(diff->images);
+	free(diff->pages);
+	manifest_destroy(diff->manifest);
 }
 
 /* A report or bundle must not replace what it is made from. */
+static bool is_input(const struct diff_input *input, const char *path)
+{
+	const char *const inputs[] = {input->old_path, input->new_path,
+	                              input->old_debug_path,
+	                              input->new_debug_path};
+
+	for (size_t i = 0; i < sizeof(inputs) / sizeof(*inputs); i++)
+		if (inputs[i] && file_is_same(path, inputs[i]))
+			return true;
+	return false;
+}
+
 static struct hfx_error *check_output(const struct diff_options *options,
                                       const char *path, const char *what)
 {
-	const char *const inputs[] = {options->old_path, options->new_path,
-	                              options->old_debug_path,
-	                              options->new_debug_path};
-
-	for (size_t i = 0; i < sizeof(inputs) / sizeof(*inputs); i++)
-		if (inputs[i] && is_same_file(path, inputs[i]))
+	for (size_t i = 0; i < options->num_inputs; i++)
+		if (is_input(&options->inputs[i], path))
 			return hfx_error_create(
 				HFX_ERROR_INVALID_ARGUMENT,
 				"%s: this is OLD, NEW or a debug file of them; "
@@ -108,7 +84,7 @@ static struct hfx_error *check_outputs(const struct diff_options *options)
 	if (!page)
 		return NULL;
 	HFX_TRY(check_output(options, page, "page"));
-	if (bundle && (!strcmp(bundle, page) || is_same_file(bundle, page)))
+	if (bundle && (!strcmp(bundle, page) || file_is_same(bundle, page)))
 		return hfx_error_create(HFX_ERROR_INVALID_ARGUMENT,
 		                        "%s: this is also the bundle; give the "
 		                        "page a name of its own",
@@ -116,240 +92,134 @@ static struct hfx_error *check_outputs(const struct diff_options *options)
 	return html_check_path(page);
 }
 
-static struct hfx_error *load(struct diff *diff)
+/* ---- The pairs ---------------------------------------------------------- */
+
+static struct hfx_error *prepare(struct diff *diff)
 {
 	const struct diff_options *options = diff->options;
+	size_t count = options->num_inputs;
 
-	begin_pass(diff, "loading");
 	HFX_TRY(check_outputs(options));
-	HFX_TRY(check_inputs_differ(options));
-	HFX_TRY(program_load(options->old_path, options->old_debug_path,
-	                     &diff->old_program));
-	if (!diff->old_program->build_id.size)
-		return hfx_error_create(
-			HFX_ERROR_BAD_ELF,
-			"%s: no build-id, by which the running program is "
-			"known; link it with -Wl,--build-id",
-			options->old_path);
-	HFX_TRY(program_load(options->new_path, options->new_debug_path,
-	                     &diff->new_program));
-	if (diff->old_program->is_fixed != diff->new_program->is_fixed)
-		return hfx_error_create(
-			HFX_ERROR_BAD_ELF,
-			"%s: one of the builds is linked for a fixed address "
-			"and the other is not; link both the same way",
-			options->new_path);
+	diff->reports->by_module = options->by_module;
+	diff->reports->items = calloc(count, sizeof(*diff->reports->items));
+	diff->images = calloc(count, sizeof(*diff->images));
+	if (options->html_path)
+		diff->pages = calloc(count, sizeof(*diff->pages));
+	if (!diff->reports->items || !diff->images ||
+	    (options->html_path && !diff->pages))
+		return hfx_error_no_memory();
+	diff->reports->num_items = count;
+	return options->output_path
+	               ? describe_patch(options, count, &diff->manifest)
+	               : NULL;
+}
+
+/* The build that runs is known by its build-id: twice would be one too many. */
+static struct hfx_error *check_twice(const struct diff *diff, size_t index)
+{
+	const struct report_input *input =
+		&diff->reports->items[index].old_input;
+
+	for (size_t i = 0; i < index; i++) {
+		const struct report_input *other =
+			&diff->reports->items[i].old_input;
+
+		if (other->build_id.size == input->build_id.size &&
+		    !memcmp(other->build_id.bytes, input->build_id.bytes,
+		            input->build_id.size))
+			return hfx_error_create(
+				HFX_ERROR_INVALID_ARGUMENT,
+				"%s and %s are the same build; give each "
+				"module once",
+				other->path, input->path);
+	}
 	return NULL;
 }
 
-static struct hfx_error *scan(struct diff *diff)
+static struct hfx_error *run_pair(struct diff *diff, size_t index)
 {
-	begin_pass(diff, "decoding");
-	HFX_TRY(decoder_create(&diff->decoder));
-	return scan_programs(diff->old_program, diff->new_program);
-}
-
-static struct hfx_error *compare(struct diff *diff)
-{
-	begin_pass(diff, "matching");
-	HFX_TRY(match_programs(diff->old_program, diff->new_program));
-	begin_pass(diff, "comparing");
-	HFX_TRY(comparison_create(diff->old_program, diff->new_program,
-	                          diff->decoder, &diff->comparison));
-	return comparison_run(diff->comparison);
-}
-
-static const struct section *find_section(const struct program *program,
-                                          const char *name)
-{
-	for (size_t i = 0; i < program->num_sections; i++)
-		if (!strcmp(program->sections[i].name, name))
-			return &program->sections[i];
-	return NULL;
-}
-
-static struct hfx_error *select_functions(struct diff *diff)
-{
-	const struct section *frames =
-		find_section(diff->new_program, ".eh_frame");
-
-	begin_pass(diff, "selecting");
-	HFX_TRY(hfx_error_wrap(
-		unwind_table_create(frames ? frames->addr : 0,
-	                            frames ? frames->data : NULL,
-	                            frames && frames->data ? frames->size : 0,
-	                            &diff->unwind),
-		"%s", diff->new_program->path));
-	HFX_TRY(selection_init(&diff->selection, diff->options,
-	                       diff->comparison, diff->old_program,
-	                       diff->new_program, diff->unwind, diff->decoder));
-	return selection_run(&diff->selection);
-}
-
-static struct hfx_error *check(struct diff *diff, struct report *report)
-{
-	begin_pass(diff, "checking");
-	HFX_TRY(check_inputs(diff->old_program, diff->new_program,
-	                     &diff->warnings));
-	HFX_TRY(check_build_texts(diff->new_program, &diff->warnings));
-	for (size_t i = 0; i < diff->selection.warnings.num_items; i++)
-		HFX_TRY(warnings_add(&diff->warnings, "%s",
-		                     diff->selection.warnings.items[i]));
-	HFX_TRY(active_check_run(&diff->selection, diff->decoder,
-	                         &diff->warnings));
-	HFX_TRY(type_check_run(&diff->selection, &diff->accepted,
-	                       &diff->warnings, report));
-	HFX_TRY(data_check_run(&diff->selection, &diff->accepted,
-	                       &diff->warnings));
-	HFX_TRY(tls_check_run(&diff->selection, &diff->accepted,
-	                      &diff->warnings));
-	return surplus_check_run(&diff->selection, &diff->warnings);
-}
-
-static int compare_relocations(const void *a, const void *b)
-{
-	const struct image_relocation *x = a, *y = b;
-
-	return x->addr < y->addr ? -1 : x->addr > y->addr;
-}
-
-/* Ranges that overlap bring their relocations twice. */
-static void drop_double_relocations(struct image_description *image)
-{
-	size_t kept = 0;
-
-	hfx_array_sort(image->relocations, image->num_relocations,
-	               sizeof(*image->relocations), compare_relocations);
-	for (size_t i = 0; i < image->num_relocations; i++)
-		if (!kept || image->relocations[kept - 1].addr !=
-		                     image->relocations[i].addr)
-			image->relocations[kept++] = image->relocations[i];
-	image->num_relocations = kept;
-}
-
-static struct hfx_error *make_image(struct diff *diff,
-                                    const struct manifest *manifest,
-                                    struct buffer *ret)
-{
-	struct image_description *image = &diff->selection.closure.image;
-	HFX_CLEANUP(image_debug_deinit) struct image_debug debug = {0};
-	const struct section *frames =
-		find_section(diff->new_program, ".eh_frame");
-	uint64_t end = diff->new_program->end_addr;
-
-	drop_double_relocations(image);
-	image->soname = manifest->name;
-	image->build_id = diff->new_program->build_id;
-	image->free_addr = (end + PAGE_SIZE - 1) & -(uint64_t)PAGE_SIZE;
-	if (frames && frames->data) {
-		image->eh_frame_addr = frames->addr;
-		image->eh_frame = frames->data;
-		image->eh_frame_size = frames->size;
-	}
-	HFX_TRY(image_debug_init(&debug, image, diff->new_program->debug));
-	image->debug = &debug;
-	return image_write(image, ret);
-}
-
-static struct hfx_error *write_bundle(struct diff *diff, struct report *report)
-{
-	struct manifest *manifest = NULL;
-	struct buffer image = {0};
-	struct stat status;
-
-	begin_pass(diff, "writing");
-	struct hfx_error *err =
-		describe_manifest(&diff->selection, report, &manifest);
-	if (!err)
-		err = make_image(diff, manifest, &image);
-	if (!err)
-		err = bundle_seal(manifest, &image);
-	if (!err)
-		err = bundle_write_signed(diff->options->output_path, manifest,
-		                          &image, diff->options->sign_key);
-	manifest_destroy(manifest);
-	buffer_deinit(&image);
-	if (err)
-		return err;
-	report->bundle_path = strdup(diff->options->output_path);
-	if (!stat(diff->options->output_path, &status))
-		report->bundle_size = status.st_size;
-	return report->bundle_path ? NULL : hfx_error_no_memory();
-}
-
-static struct hfx_error *conclude(struct diff *diff, struct report *report,
-                                  enum diff_outcome *outcome_ret)
-{
-	begin_pass(diff, "describing");
-	HFX_TRY(describe_report(&diff->selection, &diff->warnings,
-	                        &diff->accepted, report));
-	if (report->num_refusals) {
-		*outcome_ret = DIFF_REFUSED;
-		return NULL;
-	}
-	if (!diff->selection.closure.num_functions) {
-		*outcome_ret = DIFF_NOTHING;
-		return NULL;
-	}
-	if (diff->options->output_path)
-		HFX_TRY(write_bundle(diff, report));
-	*outcome_ret = DIFF_DONE;
-	return NULL;
-}
-
-static struct hfx_error *write_html(struct diff *diff,
-                                    const struct report *report,
-                                    enum diff_outcome outcome)
-{
-	const char *path = diff->options->html_path;
-	struct html_input input = {
-		.selection = &diff->selection,
+	struct manifest *manifest = diff->manifest;
+	struct report *report = &diff->reports->items[index];
+	char prefix[PREFIX_SIZE] = "";
+	struct pair_output output = {
 		.report = report,
-		.outcome = outcome,
-		.decoder = diff->decoder,
-		.max_code = HTML_MAX_CODE,
+		.page_prefix = prefix,
 	};
 
-	return path ? html_write(path, &input) : NULL;
+	if (manifest) {
+		output.module = &manifest->modules[manifest->num_modules];
+		output.image = &diff->images[manifest->num_modules];
+		output.name = manifest->name;
+		manifest->num_modules++;
+	}
+	if (diff->pages)
+		output.page = &diff->pages[index];
+	if (diff->options->by_module)
+		snprintf(prefix, sizeof(prefix), "m%u-",
+		         (unsigned int)index + 1);
+	HFX_TRY(pair_run(diff->options, index, &diff->progress, &output,
+	                 &report->outcome));
+	HFX_TRY(check_twice(diff, index));
+	/* It has stayed empty: the next one may have its place. */
+	if (manifest && report->outcome != DIFF_DONE)
+		manifest->num_modules--;
+	return NULL;
 }
 
-static struct hfx_error *finish(struct diff *diff, struct report *report,
-                                enum diff_outcome *outcome_ret)
+static enum diff_outcome outcome_of(const struct reports *reports)
 {
-	HFX_TRY(conclude(diff, report, outcome_ret));
-	return write_html(diff, report, *outcome_ret);
+	enum diff_outcome outcome = DIFF_NOTHING;
+
+	for (size_t i = 0; i < reports->num_items; i++) {
+		if (reports->items[i].outcome == DIFF_REFUSED)
+			return DIFF_REFUSED;
+		if (reports->items[i].outcome == DIFF_DONE)
+			outcome = DIFF_DONE;
+	}
+	return outcome;
+}
+
+/* ---- What is written ---------------------------------------------------- */
+
+static struct hfx_error *write_bundle(struct diff *diff)
+{
+	const char *path = diff->options->output_path;
+	struct reports *reports = diff->reports;
+	struct stat status;
+
+	HFX_TRY(bundle_seal(diff->manifest, diff->images));
+	HFX_TRY(bundle_write_signed(path, diff->manifest, diff->images,
+	                            diff->options->sign_key));
+	reports->bundle_path = strdup(path);
+	if (!stat(path, &status))
+		reports->bundle_size = (uint64_t)status.st_size;
+	return reports->bundle_path ? NULL : hfx_error_no_memory();
+}
+
+static struct hfx_error *run(struct diff *diff)
+{
+	struct reports *reports = diff->reports;
+
+	HFX_TRY(prepare(diff));
+	for (size_t i = 0; i < diff->options->num_inputs; i++)
+		HFX_TRY(run_pair(diff, i));
+	reports->outcome = outcome_of(reports);
+	if (diff->manifest && reports->outcome == DIFF_DONE)
+		HFX_TRY(write_bundle(diff));
+	return diff->pages ? html_write(diff->options->html_path, reports,
+	                                diff->pages)
+	                   : NULL;
 }
 
 struct hfx_error *diff_run(const struct diff_options *options,
-                           struct report *report_ret,
-                           enum diff_outcome *outcome_ret)
+                           struct reports *reports_ret)
 {
-	struct diff diff = {.options = options};
-	bool is_selected = false;
+	HFX_CLEANUP(diff_deinit)
+	struct diff diff = {.options = options, .reports = reports_ret};
+	struct hfx_error *err;
 
 	progress_init(&diff.progress, options->show_progress);
-	struct hfx_error *err = load(&diff);
-	if (!err)
-		err = scan(&diff);
-	if (!err)
-		err = compare(&diff);
-	if (!err) {
-		is_selected = true;
-		err = select_functions(&diff);
-	}
-	if (!err)
-		err = check(&diff, report_ret);
-	if (!err)
-		err = finish(&diff, report_ret, outcome_ret);
+	err = run(&diff);
 	progress_finish(&diff.progress);
-	if (is_selected)
-		selection_deinit(&diff.selection);
-	warnings_deinit(&diff.warnings);
-	acceptances_deinit(&diff.accepted);
-	unwind_table_destroy(diff.unwind);
-	comparison_destroy(diff.comparison);
-	decoder_destroy(diff.decoder);
-	program_destroy(diff.old_program);
-	program_destroy(diff.new_program);
 	return err;
 }

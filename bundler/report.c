@@ -86,8 +86,24 @@ void report_deinit(struct report *report)
 	free(report->skips);
 	free(report->old_input.path);
 	free(report->new_input.path);
-	free(report->bundle_path);
 	*report = (struct report){0};
+}
+
+void reports_deinit(struct reports *reports)
+{
+	for (size_t i = 0; i < reports->num_items; i++)
+		report_deinit(&reports->items[i]);
+	free(reports->items);
+	free(reports->bundle_path);
+	*reports = (struct reports){0};
+}
+
+const char *report_module_name(const struct report *report)
+{
+	const char *path = report->old_input.path ? report->old_input.path : "";
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
 }
 
 static bool has_text(const char *text)
@@ -316,38 +332,79 @@ static void print_totals(const struct printer *printer)
 	fputc('\n', out);
 }
 
-static void print_bundle(const struct printer *printer)
+static void print_bundle(FILE *out, const struct reports *reports)
 {
-	if (!printer->report->bundle_path)
+	if (!reports->bundle_path)
 		return;
-	fputs("wrote ", printer->out);
-	put_text(printer->out, printer->report->bundle_path);
-	fprintf(printer->out, ", %" PRIu64 " bytes\n",
-	        printer->report->bundle_size);
+	fputs("wrote ", out);
+	put_text(out, reports->bundle_path);
+	fprintf(out, ", %" PRIu64 " bytes\n", reports->bundle_size);
 }
 
-void report_print(FILE *out, const struct report *report,
+/** `server: old/server -> new/server` */
+static void print_module(const struct printer *printer)
+{
+	const struct report *report = printer->report;
+
+	put_text(printer->out, report_module_name(report));
+	fputs(": ", printer->out);
+	put_text(printer->out, report->old_input.path);
+	fputs(" -> ", printer->out);
+	put_text(printer->out, report->new_input.path);
+	fputc('\n', printer->out);
+}
+
+static void print_report(struct printer *printer)
+{
+	enum report_detail detail = printer->style->detail;
+
+	measure(printer);
+	if (detail >= REPORT_VERBOSE) {
+		print_input(printer, "old", &printer->report->old_input);
+		print_input(printer, "new", &printer->report->new_input);
+	}
+	if (detail >= REPORT_NORMAL)
+		print_functions(printer);
+	if (detail >= REPORT_VERBOSE)
+		print_skips(printer);
+	print_refusals(printer);
+	if (detail >= REPORT_NORMAL)
+		print_warnings(printer);
+	print_totals(printer);
+}
+
+/** What of the modules has no part in the bundle, and why. */
+static void print_left_out(FILE *out, const struct reports *reports)
+{
+	for (size_t i = 0; i < reports->num_items; i++) {
+		const struct report *report = &reports->items[i];
+
+		if (report->outcome != DIFF_NOTHING ||
+		    reports->outcome != DIFF_DONE)
+			continue;
+		put_text(out, report_module_name(report));
+		fputs(" has nothing to patch and is left out\n", out);
+	}
+}
+
+void report_print(FILE *out, const struct reports *reports,
                   const struct report_style *style)
 {
-	struct printer printer = {
-		.out = out,
-		.report = report,
-		.style = style,
-	};
+	for (size_t i = 0; i < reports->num_items; i++) {
+		struct printer printer = {
+			.out = out,
+			.report = &reports->items[i],
+			.style = style,
+		};
 
-	measure(&printer);
-	if (style->detail >= REPORT_VERBOSE) {
-		print_input(&printer, "old", &report->old_input);
-		print_input(&printer, "new", &report->new_input);
+		if (reports->by_module)
+			print_module(&printer);
+		print_report(&printer);
+		if (reports->by_module)
+			fputc('\n', out);
 	}
+	if (reports->by_module)
+		print_left_out(out, reports);
 	if (style->detail >= REPORT_NORMAL)
-		print_functions(&printer);
-	if (style->detail >= REPORT_VERBOSE)
-		print_skips(&printer);
-	print_refusals(&printer);
-	if (style->detail >= REPORT_NORMAL)
-		print_warnings(&printer);
-	print_totals(&printer);
-	if (style->detail >= REPORT_NORMAL)
-		print_bundle(&printer);
+		print_bundle(out, reports);
 }

@@ -130,8 +130,18 @@ struct report_input {
 	struct build_id build_id;
 };
 
-/** Zero-initialized is empty. */
+enum diff_outcome {
+	/** Something to patch; the bundle is written if one was asked for. */
+	DIFF_DONE,
+	/** Nothing to patch; no bundle. */
+	DIFF_NOTHING,
+	/** There are refusals; no bundle. */
+	DIFF_REFUSED,
+};
+
+/** What was found of OLD and NEW. Zero-initialized is empty. */
 struct report {
+	enum diff_outcome outcome;
 	struct report_input old_input;
 	struct report_input new_input;
 	struct report_function *functions;
@@ -158,14 +168,28 @@ struct report {
 	size_t num_skips;
 	size_t cap_skips;
 	struct report_totals totals;
+};
+
+/** All of a diff: one report for each module. Zero-initialized is empty. */
+struct reports {
+	/** Of all: the bundle is written when one is done and none refused. */
+	enum diff_outcome outcome;
+	struct report *items;
+	size_t num_items;
+	/** Say which module each speaks of, also when there is one. */
+	bool by_module;
 	/** Bundle that was written; `NULL` for none. */
 	char *bundle_path;
 	/** Of the file, in bytes. */
 	uint64_t bundle_size;
 };
 
-/** Guard and destructor: frees all strings and lists. */
+/** Guards and destructors: free all strings and lists. */
 void report_deinit(struct report *report);
+void reports_deinit(struct reports *reports);
+
+/** The file name of OLD: what the module is called. */
+const char *report_module_name(const struct report *report);
 
 enum report_detail {
 	/** Refusals and totals only. */
@@ -186,14 +210,14 @@ struct report_style {
  * Print for people, one line each. Control characters in what is printed become
  * `?`. The caller asks ferror() of @p out.
  */
-void report_print(FILE *out, const struct report *report,
+void report_print(FILE *out, const struct reports *reports,
                   const struct report_style *style);
 
 /**
  * Print everything as one JSON document and a newline. Bytes that are not UTF-8
  * become `?`.
  */
-HFX_MUST_CHECK struct hfx_error *report_print_json(FILE *out,
-                                                   const struct report *report);
+HFX_MUST_CHECK struct hfx_error *
+report_print_json(FILE *out, const struct reports *reports);
 
 #endif /* HFX_BUNDLER_REPORT_H */

@@ -54,12 +54,12 @@ static json_t *input(const struct report_input *file)
 	                 id);
 }
 
-static json_t *bundle(const struct report *report)
+static json_t *bundle(const struct reports *reports)
 {
-	if (!report->bundle_path)
+	if (!reports->bundle_path)
 		return json_null();
-	return json_pack("{s:o, s:I}", "path", string(report->bundle_path),
-	                 "size", (json_int_t)report->bundle_size);
+	return json_pack("{s:o, s:I}", "path", string(reports->bundle_path),
+	                 "size", (json_int_t)reports->bundle_size);
 }
 
 static json_t *totals(const struct report_totals *counts)
@@ -213,24 +213,81 @@ static json_t *accepted(const struct report *report)
 	                 LIST(report, accepted_data, text_value));
 }
 
-static json_t *document(const struct report *report)
+/** What the plain document and one of several modules have alike. */
+static json_t *findings(const struct report *report)
 {
-	return json_pack(
-		"{s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-		"report", REPORT_FORMAT, "generator", "hfx-bundle " HFX_VERSION,
-		"old", input(&report->old_input), "new",
-		input(&report->new_input), "bundle", bundle(report), "totals",
-		totals(&report->totals), "functions",
-		LIST(report, functions, function_value), "refusals",
-		LIST(report, refusals, refusal_value), "warnings",
-		LIST(report, warnings, text_value), "types",
-		LIST(report, types, type_value), "accepted", accepted(report),
-		"skipped", LIST(report, skips, skip_value));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "functions",
+	                 LIST(report, functions, function_value), "refusals",
+	                 LIST(report, refusals, refusal_value), "warnings",
+	                 LIST(report, warnings, text_value), "types",
+	                 LIST(report, types, type_value), "accepted",
+	                 accepted(report), "skipped",
+	                 LIST(report, skips, skip_value));
 }
 
-struct hfx_error *report_print_json(FILE *out, const struct report *report)
+/** @p head with the members of @p rest behind; both taken. */
+static json_t *joined(json_t *head, json_t *rest)
 {
-	HFX_CLEANUP(json_cleanup) json_t *value = document(report);
+	HFX_CLEANUP(json_cleanup) json_t *result = head;
+	HFX_CLEANUP(json_cleanup) json_t *tail = rest;
+
+	if (!result || !tail || json_object_update(result, tail))
+		return NULL;
+	return HFX_TAKE(result);
+}
+
+static const char *outcome_name(enum diff_outcome outcome)
+{
+	switch (outcome) {
+	case DIFF_DONE:
+		return "patched";
+	case DIFF_NOTHING:
+		return "nothing";
+	case DIFF_REFUSED:
+		return "refused";
+	}
+	return "unknown";
+}
+
+static json_t *module_value(const void *item)
+{
+	const struct report *report = item;
+
+	return joined(json_pack("{s:o, s:s, s:o, s:o, s:o}", "name",
+	                        string(report_module_name(report)), "outcome",
+	                        outcome_name(report->outcome), "old",
+	                        input(&report->old_input), "new",
+	                        input(&report->new_input), "totals",
+	                        totals(&report->totals)),
+	              findings(report));
+}
+
+static json_t *plain_document(const struct reports *reports)
+{
+	const struct report *report = &reports->items[0];
+
+	return joined(
+		json_pack("{s:i, s:s, s:o, s:o, s:o, s:o}", "report",
+	                  REPORT_FORMAT, "generator", "hfx-bundle " HFX_VERSION,
+	                  "old", input(&report->old_input), "new",
+	                  input(&report->new_input), "bundle", bundle(reports),
+	                  "totals", totals(&report->totals)),
+		findings(report));
+}
+
+static json_t *document(const struct reports *reports)
+{
+	if (!reports->by_module)
+		return plain_document(reports);
+	return json_pack("{s:i, s:s, s:o, s:o}", "report", REPORT_FORMAT,
+	                 "generator", "hfx-bundle " HFX_VERSION, "bundle",
+	                 bundle(reports), "modules",
+	                 LIST(reports, items, module_value));
+}
+
+struct hfx_error *report_print_json(FILE *out, const struct reports *reports)
+{
+	HFX_CLEANUP(json_cleanup) json_t *value = document(reports);
 	HFX_CLEANUP(hfx_free) char *text = NULL;
 
 	if (!value)

@@ -216,13 +216,12 @@
 
 	/* ---- Filter ----------------------------------------------------- */
 
-	const form = document.querySelector("form.filter");
-
-	if (form) {
-		const text = document.getElementById("filter-text");
-		const kind = document.getElementById("filter-kind");
-		const count = document.getElementById("filter-count");
-		const items = [...document.querySelectorAll(".functions > li")];
+	for (const form of document.querySelectorAll("form.filter")) {
+		const text = form.querySelector("input");
+		const kind = form.querySelector("select");
+		const count = form.querySelector("output");
+		const items = [...form.closest("section")
+				.querySelectorAll(".functions > li")];
 		const keys = items.map((item) =>
 			item.querySelector("summary").textContent.toLowerCase());
 

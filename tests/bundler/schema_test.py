@@ -266,7 +266,39 @@ class Schemas(Sandbox):
         seen |= used(self.report(status=1))
         self.build(LAYOUT)
         seen |= used(self.report(status=1))
+        seen |= used(self.report_of_modules(status=1))
+        # Names of the two forms of the document.
         self.assertEqual(members(self.reports) - seen, set())
+
+    def report_of_modules(self, *options, status=0):
+        """Of all that was built, the last first, and of a library."""
+        for build, value in ("old", 1), ("new", 2):
+            (self.folder / "lib.c").write_text(
+                f"int value(void) {{ return {value}; }}\n")
+            self.run_command("gcc", "-g", "-O2", "-shared", "-fPIC", "lib.c",
+                             "-o", f"{build}/libvalue.so")
+        report = json.loads(self.run_command(
+            BUNDLER, "diff", "--module", "old/prog", "new/prog", "--module",
+            "old/libvalue.so", "new/libvalue.so", "--json", *options,
+            status=status))
+        self.check(report, self.reports)
+        return report
+
+    def test_reports_of_several_modules_fit(self):
+        self.build(SIMPLE)
+        report = self.report_of_modules("-o", "fix.hfx")
+        self.assertEqual([(one["name"], one["outcome"])
+                          for one in report["modules"]],
+                         [("prog", "patched"), ("libvalue.so", "patched")])
+        self.assertEqual(len(self.shown()["manifest"]["modules"]), 2)
+        self.build(SAME)
+        report = self.report_of_modules("-o", "fix.hfx")
+        self.assertEqual([one["outcome"] for one in report["modules"]],
+                         ["nothing", "patched"])
+        self.build(REFUSED)
+        report = self.report_of_modules("-o", "fix.hfx", status=1)
+        self.assertIsNone(report["bundle"])
+        self.assertEqual(report["modules"][0]["outcome"], "refused")
 
     def test_wrong_reports_do_not_fit(self):
         self.build(SIMPLE)

@@ -14,6 +14,7 @@ apply and to revert succeeds. What one hook began another one has ended then.
 
 import collections
 import contextlib
+import itertools
 import os
 import re
 import subprocess
@@ -79,19 +80,27 @@ class Test:
         self.num_runs = 0
         self.findings = []
         builds = [self.compile(source, folder, version) for version in (1, 2)]
+        modules = [("--module", *pair) for pair in zip(*builds)]
         subprocess.run(
-            [os.path.join(build, "bin", "hfx-bundle"), "diff", "-q", *builds,
-             "-o", self.bundle], check=True)
-        self.command = [builds[0]]
+            [os.path.join(build, "bin", "hfx-bundle"), "diff", "-q",
+             *itertools.chain(*modules), "-o", self.bundle], check=True)
+        self.command = [builds[0][0]]
         self.victim = None
 
     def compile(self, source, folder, version, *options):
-        program = os.path.join(folder, f"v{version}")
-        subprocess.run(
-            ["gcc", "-O2", "-g", "-pthread", f"-DVERSION={version}",
-             os.path.join(source, "tests", "fault", "victim.c"), "-o", program,
-             *options], check=True)
-        return program
+        """A program and its library."""
+        made = os.path.join(folder, f"v{version}")
+        os.mkdir(made)
+        program, library = (os.path.join(made, name)
+                            for name in ("victim", "libsecond.so"))
+        command = ["gcc", "-O2", "-g", "-pthread", f"-DVERSION={version}",
+                   os.path.join(source, "tests", "fault", "victim.c")]
+        subprocess.run([*command, "-DLIBRARY", "-fPIC", "-shared",
+                        "-Wl,-soname,libsecond.so", "-o", library],
+                       check=True)
+        subprocess.run([*command, library, f"-Wl,-rpath,{made}", "-o", program,
+                        *options], check=True)
+        return program, library
 
     def begin(self, action):
         """Have a process in the state before: one that no patch was in."""

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A process to be patched by an hfx that fails: threads that call the patched
+ * A process to be patched by an hfx that fails: a program and a library, of a
+ * function each, in one bundle. The program has threads that call the patched
  * functions all the time, and one that answers for each line of its input with
  * what they return now, and whether all threads have gone on. With libhfx,
  * `a` in a line applies a bundle and `r` reverts it:
@@ -9,6 +10,8 @@
  *
  * With -DHOOKS the patch has hooks, and the answer also says whether one of
  * them has begun what no other one has ended, and which state they were told.
+ *
+ * With LIBRARY it is the library.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,7 +23,7 @@
 #endif
 #define NUM_THREADS 3
 
-#ifdef HOOKS
+#if defined(HOOKS) && !defined(LIBRARY)
 static volatile int begun, is_applied;
 #if VERSION > 1
 #include <hfx_patch.h>
@@ -49,17 +52,19 @@ HFX_POST_REVERT()
 int first(int n);
 int second(int n);
 
+#ifdef LIBRARY
+int second(int n)
+{
+	return n * 100 + VERSION;
+}
+#else
+
 static atomic_long rounds[NUM_THREADS];
 static atomic_long wrong;
 
 __attribute__((__noinline__)) int first(int n)
 {
 	return n * 10 + VERSION;
-}
-
-__attribute__((__noinline__)) int second(int n)
-{
-	return n * 100 + VERSION;
 }
 
 static int is_known(int value)
@@ -152,3 +157,4 @@ int main(int argc, char **argv)
 	}
 	return 0;
 }
+#endif

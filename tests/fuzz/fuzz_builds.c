@@ -18,16 +18,19 @@ static void path_of(int fd, char path[static 32])
 
 static void diff(const char *old_path, const char *new_path, bool all)
 {
-	struct diff_options options = {
+	struct diff_input input = {
 		.old_path = old_path,
 		.new_path = new_path,
+	};
+	struct diff_options options = {
+		.inputs = &input,
+		.num_inputs = 1,
 		.all = all,
 	};
-	struct report report = {0};
-	enum diff_outcome outcome;
+	struct reports reports = {0};
 
-	(void)fuzz_succeeds(diff_run(&options, &report, &outcome));
-	report_deinit(&report);
+	(void)fuzz_succeeds(diff_run(&options, &reports));
+	reports_deinit(&reports);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -68,9 +68,13 @@ static void add_skip(struct report *report)
 
 static int enter(void **state)
 {
+	struct reports *reports = calloc(1, sizeof(*reports));
 	struct report *report = calloc(1, sizeof(*report));
 
+	assert_non_null(reports);
 	assert_non_null(report);
+	reports->items = report;
+	reports->num_items = 1;
 	report->old_input.path = copy("old/server");
 	report->old_input.build_id.size = 2;
 	memcpy(report->old_input.build_id.bytes, "\xab\xcd", 2);
@@ -93,20 +97,26 @@ static int enter(void **state)
 		.removed = 1,
 		.skipped = 1,
 	};
-	report->bundle_path = copy("fix.hfx");
-	report->bundle_size = 1234;
-	*state = report;
+	reports->bundle_path = copy("fix.hfx");
+	reports->bundle_size = 1234;
+	*state = reports;
 	return 0;
 }
 
 static int leave(void **state)
 {
-	report_deinit(*state);
+	reports_deinit(*state);
 	free(*state);
 	return 0;
 }
 
-static char *printed(const struct report *report, enum report_detail detail,
+/** The report of the only module. */
+static struct report *only(struct reports *reports)
+{
+	return &reports->items[0];
+}
+
+static char *printed(const struct reports *reports, enum report_detail detail,
                      bool use_color)
 {
 	struct report_style style = {.detail = detail, .use_color = use_color};
@@ -115,15 +125,15 @@ static char *printed(const struct report *report, enum report_detail detail,
 	FILE *out = open_memstream(&text, &size);
 
 	assert_non_null(out);
-	report_print(out, report, &style);
+	report_print(out, reports, &style);
 	assert_int_equal(fclose(out), 0);
 	return text;
 }
 
-static void assert_printed(const struct report *report,
+static void assert_printed(const struct reports *reports,
                            enum report_detail detail, const char *expected)
 {
-	char *text = printed(report, detail, false);
+	char *text = printed(reports, detail, false);
 
 	assert_string_equal(text, expected);
 	free(text);
@@ -195,12 +205,12 @@ static void colour_is_around_the_first_word_only(void **state)
 
 static void control_characters_do_not_reach_the_terminal(void **state)
 {
-	struct report *report = *state;
+	struct report *report = only(*state);
 	char *text;
 
 	free(report->functions[0].name);
 	report->functions[0].name = copy("a\033[2Jb\nc");
-	text = printed(report, REPORT_VERBOSE, false);
+	text = printed(*state, REPORT_VERBOSE, false);
 	assert_non_null(strstr(text, "a?[2Jb?c"));
 	assert_null(strchr(text, '\033'));
 	free(text);
@@ -208,14 +218,14 @@ static void control_characters_do_not_reach_the_terminal(void **state)
 
 static void long_names_do_not_widen_the_others(void **state)
 {
-	struct report *report = *state;
+	struct report *report = only(*state);
 	char name[201];
 	char *text;
 
 	memset(name, 'n', 200);
 	name[200] = '\0';
 	add_function(report, REPORT_PART, name, "a.c:1", "cold");
-	text = printed(report, REPORT_NORMAL, false);
+	text = printed(*state, REPORT_NORMAL, false);
 	assert_non_null(strstr(text, "nn  a.c:1                cold\n"));
 	/* 40 columns and two blanks. */
 	assert_non_null(strstr(text, "changed  process_request"
@@ -224,7 +234,7 @@ static void long_names_do_not_widen_the_others(void **state)
 	free(text);
 }
 
-static json_t *parsed(const struct report *report)
+static json_t *parsed(const struct reports *reports)
 {
 	char *text;
 	size_t size;
@@ -233,7 +243,7 @@ static json_t *parsed(const struct report *report)
 	json_t *root;
 
 	assert_non_null(out);
-	assert_null(report_print_json(out, report));
+	assert_null(report_print_json(out, reports));
 	assert_int_equal(fclose(out), 0);
 	assert_int_equal(text[size - 1], '\n');
 	root = json_loads(text, JSON_REJECT_DUPLICATES, &error);
@@ -298,16 +308,17 @@ static void json_has_the_places_that_a_function_has(void **state)
 
 static void json_takes_any_bytes_and_missing_texts(void **state)
 {
-	struct report *report = *state;
+	struct reports *reports = *state;
+	struct report *report = only(reports);
 	json_t *root;
 
 	free(report->warnings[0]);
 	report->warnings[0] = copy("bad \xff byte \"quoted\"");
 	free(report->functions[0].unit);
 	report->functions[0].unit = NULL;
-	free(report->bundle_path);
-	report->bundle_path = NULL;
-	root = parsed(report);
+	free(reports->bundle_path);
+	reports->bundle_path = NULL;
+	root = parsed(reports);
 	assert_string_equal(json_string_value(json_array_get(
 				    json_object_get(root, "warnings"), 0)),
 	                    "bad ? byte \"quoted\"");
@@ -336,14 +347,60 @@ static void full_disk_is_an_error(void **state)
 static void empty_report_prints_totals(void **state)
 {
 	struct report report = {0};
+	struct reports reports = {.items = &report, .num_items = 1};
 	json_t *root;
 
 	(void)state;
-	assert_printed(&report, REPORT_NORMAL,
+	assert_printed(&reports, REPORT_NORMAL,
 	               "0 functions: 0 the same, 0 changed, 0 new, "
 	               "0 removed\n");
-	root = parsed(&report);
+	root = parsed(&reports);
 	assert_true(json_is_array(json_object_get(root, "functions")));
+	json_decref(root);
+}
+
+/** A second module, which has nothing to patch. */
+static void add_module(struct reports *reports)
+{
+	struct report *items =
+		realloc(reports->items, 2 * sizeof(*reports->items));
+
+	assert_non_null(items);
+	items[1] = (struct report){.outcome = DIFF_NOTHING};
+	items[1].old_input.path = copy("old/libx.so");
+	items[1].new_input.path = copy("new/libx.so");
+	reports->items = items;
+	reports->num_items = 2;
+	reports->by_module = true;
+}
+
+static void modules_are_told_apart(void **state)
+{
+	char *text;
+
+	add_module(*state);
+	text = printed(*state, REPORT_QUIET, false);
+	assert_non_null(strstr(text, "server: old/server -> new/server\n"));
+	assert_non_null(strstr(text, "libx.so: old/libx.so -> new/libx.so\n"));
+	assert_non_null(
+		strstr(text, "libx.so has nothing to patch and is left out\n"));
+	free(text);
+}
+
+static void json_has_a_list_of_modules_where_they_were_given(void **state)
+{
+	json_t *root, *modules, *last;
+
+	add_module(*state);
+	root = parsed(*state);
+	modules = json_object_get(root, "modules");
+	last = json_array_get(modules, 1);
+	assert_int_equal(json_array_size(modules), 2);
+	assert_null(json_object_get(root, "functions"));
+	assert_string_equal(json_string_value(json_object_get(last, "name")),
+	                    "libx.so");
+	assert_string_equal(json_string_value(json_object_get(last, "outcome")),
+	                    "nothing");
 	json_decref(root);
 }
 
@@ -358,6 +415,8 @@ int main(void)
 		WITH_REPORT(colour_is_around_the_first_word_only),
 		WITH_REPORT(control_characters_do_not_reach_the_terminal),
 		WITH_REPORT(long_names_do_not_widen_the_others),
+		WITH_REPORT(modules_are_told_apart),
+		WITH_REPORT(json_has_a_list_of_modules_where_they_were_given),
 		WITH_REPORT(json_says_what_the_text_says),
 		WITH_REPORT(json_has_the_places_that_a_function_has),
 		WITH_REPORT(json_takes_any_bytes_and_missing_texts),
