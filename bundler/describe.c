@@ -8,6 +8,7 @@
 #include "array.h"
 #include "cleanup.h"
 #include "debug_info.h"
+#include "function_title.h"
 #include "place.h"
 
 /* Take a text of DWARF, or a copy of what the symbol table says. */
@@ -93,8 +94,7 @@ static enum report_kind kind_of(const struct function *function)
 	                                                       : REPORT_CHANGED;
 }
 
-static char *reason_of(const struct program *program,
-                       const struct function *function)
+static char *reason_of(const struct function *function, const char *whole)
 {
 	char *reason = NULL;
 	int length;
@@ -108,10 +108,7 @@ static char *reason_of(const struct program *program,
 	else if (function->reason)
 		return strdup(function->reason);
 	else if (function->parent != NO_INDEX)
-		length = asprintf(
-			&reason, "a part of %s",
-			function_name(program,
-		                      &program->functions[function->parent]));
+		length = asprintf(&reason, "a part of %s", whole);
 	else if (function->peer == NO_INDEX)
 		return strdup("only the new build has it");
 	else if (function->verdict == VERDICT_SAME)
@@ -126,11 +123,17 @@ static struct hfx_error *add_selected(const struct selection *selection,
                                       struct report *report)
 {
 	const struct program *program = selection->new_program;
+	HFX_CLEANUP(hfx_free) char *whole = NULL;
+
+	if (function->parent != NO_INDEX)
+		HFX_TRY(function_title(program,
+		                       &program->functions[function->parent],
+		                       &whole));
 	struct report_function entry = {
 		.kind = kind_of(function),
 		.new_addr = function->addr,
 		.new_size = function->size,
-		.reason = reason_of(program, function),
+		.reason = reason_of(function, whole),
 	};
 
 	if (entry.kind == REPORT_CHANGED) {

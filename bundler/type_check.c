@@ -10,6 +10,7 @@
 #include "call_check.h"
 #include "cleanup.h"
 #include "debug_info.h"
+#include "function_title.h"
 #include "place.h"
 
 #define REMEDY                                                                 \
@@ -119,9 +120,9 @@ static struct hfx_error *collect(const struct selection *selection,
 	return NULL;
 }
 
-static void print_users(FILE *out, const struct program *program,
-                        const struct inputs *inputs,
-                        const struct debug_type_change *change)
+static struct hfx_error *print_users(FILE *out, const struct program *program,
+                                     const struct inputs *inputs,
+                                     const struct debug_type_change *change)
 {
 	size_t count = change->num_users;
 
@@ -131,12 +132,15 @@ static void print_users(FILE *out, const struct program *program,
 		fputs("used by ", out);
 	for (size_t i = 0; i < count && i < TYPE_MAX_NAMED; i++) {
 		uint32_t function = inputs->functions[change->users[i]];
+		HFX_CLEANUP(hfx_free) char *title = NULL;
 
-		fprintf(out, "%s%s", i ? ", " : "",
-		        function_name(program, &program->functions[function]));
+		HFX_TRY(function_title(program, &program->functions[function],
+		                       &title));
+		fprintf(out, "%s%s", i ? ", " : "", title);
 	}
 	if (count > TYPE_MAX_NAMED)
 		fprintf(out, " and %zu more", count - TYPE_MAX_NAMED);
+	return NULL;
 }
 
 static void print_storage(FILE *out, const struct debug_type_change *change)
@@ -163,6 +167,7 @@ static struct hfx_error *facts_of(const struct program *program,
                                   const struct debug_type_change *change,
                                   char **ret)
 {
+	struct hfx_error *err;
 	size_t size;
 	FILE *out = open_memstream(ret, &size);
 
@@ -173,16 +178,18 @@ static struct hfx_error *facts_of(const struct program *program,
 		        change->old_size, change->new_size);
 	if (*change->member)
 		fprintf(out, "%s; ", change->member);
-	print_users(out, program, inputs, change);
+	err = print_users(out, program, inputs, change);
 	if (!change->is_harmless) {
 		fputs("; ", out);
 		print_storage(out, change);
 	}
-	if (!fclose(out))
+	if (fclose(out) && !err)
+		err = hfx_error_no_memory();
+	if (!err)
 		return NULL;
 	free(*ret);
 	*ret = NULL;
-	return hfx_error_no_memory();
+	return err;
 }
 
 static enum report_type_verdict

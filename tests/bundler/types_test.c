@@ -683,6 +683,24 @@ static void a_class_is_refused(void **state)
 	expect_accepted("--accept-type 'Game::*'", "Game::Player");
 }
 
+static void functions_are_named_as_in_the_source(void **state)
+{
+	(void)state;
+	build_pair(PLUS, PLUS_HEAD
+	           "struct Item { int x; V(, int y;) };\n"
+	           "__attribute__((noinline, noclone))\n"
+	           "int use(Item *item, int n) { if (n < 0) throw n;\n"
+	           "  return item->x V(+, -) n; }\n"
+	           "Item *item; }\n"
+	           "int main() { Game::item = new Game::Item();\n"
+	           "  return Game::use(Game::item, 3) & 1; }\n");
+	SCOPED_JSON *report = diff(1, "");
+	expect_refusal(report, "Game::Item",
+	               "used by main(), Game::use(Game::Item *, int)");
+	expect_listed(report, "part", "_ZN4Game3useEPNS_4ItemEi.cold",
+	              "a part of Game::use(Game::Item *, int)");
+}
+
 #define VIRTUAL(more, over)                                                    \
 	PLUS_HEAD "struct Base { int x; virtual int hit(int n);\n" more        \
 		  "  virtual ~Base() {} };\n"                                  \
@@ -762,6 +780,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(a_class_is_refused),
 		SANDBOX_TEST(a_virtual_function_that_is_added_is_refused),
 		SANDBOX_TEST(a_virtual_function_that_changed_is_fine),
+		SANDBOX_TEST(functions_are_named_as_in_the_source),
 	};
 
 	sandbox_filter(argc, argv);
