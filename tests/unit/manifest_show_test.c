@@ -108,6 +108,7 @@ static struct manifest *fitting_manifest(void)
 	module->functions[0].old_addr = answer_addr;
 	module->functions[0].old_size = answer_size;
 	module->functions[0].old_digest = answer_digest;
+	module->num_calls = 0;
 	return manifest;
 }
 
@@ -130,6 +131,22 @@ static void a_patch_fits_the_file_that_it_was_made_for(void **state)
 
 	(void)state;
 	check_verify(manifest, elf_path, HFX_ERROR_NONE, NULL);
+	manifest_destroy(manifest);
+}
+
+static void a_call_that_is_not_there_is_refused(void **state)
+{
+	struct manifest *manifest = fitting_manifest();
+	struct manifest_module *module = &manifest->modules[0];
+
+	(void)state;
+	module->num_calls = 1;
+	module->calls[0] = (struct manifest_call){0, answer_addr};
+	check_verify(manifest, elf_path, HFX_ERROR_CODE_MISMATCH,
+	             "there is no direct call of");
+	module->calls[0].old_addr = 1 << 30;
+	check_verify(manifest, elf_path, HFX_ERROR_CODE_MISMATCH,
+	             "0x40000000, where the bundle has one");
 	manifest_destroy(manifest);
 }
 
@@ -284,6 +301,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_patch_fits_the_file_that_it_was_made_for),
+		cmocka_unit_test(a_call_that_is_not_there_is_refused),
 		cmocka_unit_test(
 			another_build_id_is_named_beside_the_wanted_one),
 		cmocka_unit_test(other_code_is_refused_and_its_function_named),
