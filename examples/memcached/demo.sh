@@ -13,16 +13,6 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
-build=$(cd "${1:-$root/build}" && pwd)
-memcached=${HFX_MEMCACHED:-$build/examples/memcached}
-PATH=$build/bin:$PATH
-work=$(mktemp -d)
-pids=()
-# Set by start_server.
-proxy_pid=
-backend_port=
-
 # shellcheck source=examples/memcached/servers.sh
 . "$here/servers.sh"
 
@@ -60,17 +50,7 @@ run hfx-bundle diff old/memcached new/memcached -o fix.hfx \
 	--description "memcached 1.6.18-1+deb12u1: 0008, 0009, CVE-2023-46853"
 
 say "Start memcached without the fixes: a proxy, and a server behind it"
-start_server backend old/memcached
-export BACKEND_PORT=$backend_port
-start_server proxy old/memcached -o "proxy_config=$here/proxy.lua"
-for key in one two; do
-	for _ in $(seq 50); do
-		answer=$(ask "set $key 0 0 3"$'\r\n'abc)
-		[ "$answer" = STORED ] && break
-		sleep 0.1
-	done
-	[ "$answer" = STORED ] || die "the proxy does not store: $answer"
-done
+start_proxy old/memcached proxy.lua
 
 say "Start the load: 16 connections, every answer is checked"
 memcached_load 8 "$proxy_port" "$backend_port" >"$work/load.log" &

@@ -1,8 +1,20 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 #
-# What the scripts here share: to be sourced. They set `work`, a folder of their
-# own, and `pids`, what ends with them.
+# What the scripts here share: to be sourced, with their arguments. They set
+# `here`, this folder.
+
+root=$(cd "$here/../.." && pwd)
+build=$(cd "${1:-$root/build}" && pwd)
+memcached=${HFX_MEMCACHED:-$build/examples/memcached}
+PATH=$build/bin:$PATH
+# A folder of the script's own, and what ends with it.
+work=$(mktemp -d)
+pids=()
+# Set by start_server.
+proxy_pid=
+proxy_port=
+backend_port=
 
 cleanup()
 {
@@ -59,4 +71,24 @@ ask()
 	IFS= read -r -t 5 line <&3 || die "no answer to: $1"
 	exec 3>&-
 	printf '%s\n' "${line%$'\r'}"
+}
+
+# start_proxy PROGRAM SCRIPT OPTION...: a proxy with a server behind it, which has
+# the keys one and two.
+start_proxy()
+{
+	local program=$1 script=$2 key answer
+
+	shift 2
+	start_server backend "$program"
+	export BACKEND_PORT=$backend_port PROXY_POOLS=$here/pools.lua
+	start_server proxy "$program" "$@" -o "proxy_config=$here/$script"
+	for key in one two; do
+		for _ in $(seq 50); do
+			answer=$(ask "set $key 0 0 3"$'\r\n'abc)
+			[ "$answer" = STORED ] && break
+			sleep 0.1
+		done
+		[ "$answer" = STORED ] || die "the proxy does not store: $answer"
+	done
 }

@@ -2,12 +2,9 @@
 --
 -- As proxy.lua, but with a request that lives on: `get kept` asks for what it
 -- says, and `get other` has it say "two" first.
-local kept
+dofile(os.getenv('PROXY_POOLS'))
 
-function mcp_config_pools(old)
-    local port = tonumber(os.getenv('BACKEND_PORT'))
-    return mcp.pool({ mcp.backend('backend', '127.0.0.1', port) })
-end
+local kept
 
 function mcp_config_routes(pool)
     mcp.attach(mcp.CMD_ANY_STORAGE, function(request)

@@ -15,16 +15,6 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-root=$(cd "$here/../.." && pwd)
-build=$(cd "${1:-$root/build}" && pwd)
-memcached=${HFX_MEMCACHED:-$build/examples/memcached}
-PATH=$build/bin:$PATH
-work=$(mktemp -d)
-pids=()
-# Set by start_server.
-proxy_pid=
-backend_port=
-
 # shellcheck source=examples/memcached/servers.sh
 . "$here/servers.sh"
 
@@ -63,18 +53,7 @@ run hfx-bundle diff --quiet "$memcached/old/memcached" \
 	"$work/source/memcached" -o "$work/shadow.hfx"
 
 say "Start memcached without the fixes: a proxy, and a server behind it"
-start_server backend "$memcached/old/memcached"
-export BACKEND_PORT=$backend_port
-start_server proxy "$memcached/old/memcached" -t 1 \
-	-o "proxy_config=$here/shadow.lua"
-for key in one two; do
-	for _ in $(seq 50); do
-		answer=$(ask "set $key 0 0 3"$'\r\n'abc)
-		[ "$answer" = STORED ] && break
-		sleep 0.1
-	done
-	[ "$answer" = STORED ] || die "the proxy does not store: $answer"
-done
+start_proxy "$memcached/old/memcached" shadow.lua -t 1
 expect 'get kept' 'VALUE one 0 3'
 expect 'get kept' END $'\n'
 
