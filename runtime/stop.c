@@ -365,8 +365,7 @@ static int wait_from(struct stop *stop, size_t first, bool leader)
 		struct stop_thread *thread = &stop->threads[i];
 		int rc = 0;
 
-		if (thread->state == STOP_RUNNING &&
-		    (thread->tid == stop->pid) == leader)
+		if ((thread->tid == stop->pid) == leader)
 			rc = stop_wait(stop, thread);
 		if (rc)
 			return rc;
