@@ -285,74 +285,67 @@ static void calls_go_to_what_takes_the_place_of_a_patch(void **state)
 
 /* ---- Left alone -------------------------------------------------------- */
 
-static void a_place_that_is_no_call_is_left_alone(void **state)
+/**
+ * Apply a bundle whose call is no call that hfx takes: the function is
+ * replaced, the calls of it stay.
+ */
+static void stays_where_it_leads(const char *program, struct test_bundle bundle)
 {
-	struct victim victim = start(PLAIN, 2, NULL, NULL);
+	struct victim victim = start(program, 2, NULL, NULL);
 	const struct engine_options options = redirecting();
-	struct test_bundle bundle = {
-		.name = "shifted",
-		.program = PLAIN,
-		.caller = "victim_sum",
-		.call_shift = 1,
-	};
+	uint64_t call;
 
-	(void)state;
+	bundle.program = program;
+	call = test_bundle_call(&bundle, bundle.caller, "victim_f");
 	test_bundle_return(&bundle, "victim_f", 2);
 	assert_results(&victim, 1, 10);
 	assert_int_equal(
 		apply_outside_with(&victim, write_bundle(&bundle), &options),
 		0);
 	assert_results(&victim, 2, 10);
-	assert_leads_to(&victim, PLAIN, "victim_f", NULL);
+	assert_leads_to(&victim, program, "victim_f", NULL);
+	if (!bundle.call_shift)
+		assert_int_equal(read_call(&victim, call),
+		                 test_bundle_symbol(&bundle, "victim_f"));
 	assert_int_equal(revert_all_outside(&victim), 0);
 	assert_results(&victim, 1, 10);
 	end(&victim);
 }
 
+static void a_place_that_is_no_call_is_left_alone(void **state)
+{
+	(void)state;
+	stays_where_it_leads(PLAIN, (struct test_bundle){
+					    .name = "shifted",
+					    .caller = "victim_sum",
+					    .call_shift = 1,
+				    });
+}
+
 static void a_place_outside_of_the_code_is_left_alone(void **state)
 {
-	struct victim victim = start(PLAIN, 2, NULL, NULL);
-	const struct engine_options options = redirecting();
-	struct test_bundle bundle = {
-		.name = "far",
-		.program = PLAIN,
-		.caller = "victim_sum",
-		.call_shift = UINT64_C(1) << 40,
-	};
-
 	(void)state;
-	test_bundle_return(&bundle, "victim_f", 2);
-	assert_results(&victim, 1, 10);
-	assert_int_equal(
-		apply_outside_with(&victim, write_bundle(&bundle), &options),
-		0);
-	assert_results(&victim, 2, 10);
-	end(&victim);
+	stays_where_it_leads(PLAIN, (struct test_bundle){
+					    .name = "far",
+					    .caller = "victim_sum",
+					    .call_shift = UINT64_C(1) << 40,
+				    });
 }
 
 /** Only what lies in one page is written in one go. */
 static void a_call_across_two_pages_is_left_alone(void **state)
 {
-	struct victim victim = start(FIXED, 2, NULL, NULL);
-	const struct engine_options options = redirecting();
-	struct test_bundle bundle = {
+	const struct test_bundle bundle = {
 		.name = "across",
 		.program = FIXED,
 		.caller = "victim_across",
 	};
-	uint64_t call = test_bundle_call(&bundle, "victim_across", "victim_f");
 
 	(void)state;
-	assert_int_equal(call % 4096, 4093);
-	test_bundle_return(&bundle, "victim_f", 2);
-	assert_results(&victim, 1, 10);
 	assert_int_equal(
-		apply_outside_with(&victim, write_bundle(&bundle), &options),
-		0);
-	assert_results(&victim, 2, 10);
-	assert_int_equal(read_call(&victim, call),
-	                 test_bundle_symbol(&bundle, "victim_f"));
-	end(&victim);
+		test_bundle_call(&bundle, "victim_across", "victim_f") % 4096,
+		4093);
+	stays_where_it_leads(FIXED, bundle);
 }
 
 /** As another tool does that redirects calls. */
