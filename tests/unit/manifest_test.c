@@ -10,59 +10,8 @@
 #include <cmocka.h>
 
 #include "manifest.h"
+#include "manifest_text.h"
 #include "sample_manifest.h"
-
-/** A digest as text, of "" and of anything. */
-#define EMPTY_SHA256                                                           \
-	"\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\""
-#define FUNCTION_HEAD                                                          \
-	"\"name\":\"f\",\"linkage_name\":\"f\",\"unit\":\"\","                 \
-	"\"signature\":\"\",\"signature_sha256\":" EMPTY_SHA256 ","            \
-	"\"source\":\"\",\"reason\":\"\","
-#define NEW_CODE "\"new\":{\"address\":1,\"size\":9,\"entry\":4}"
-#define OLD_CODE                                                               \
-	"\"old\":{\"address\":1,\"size\":9,\"sha256\":" EMPTY_SHA256           \
-	",\"entry\":4}"
-#define NEW_FUNCTION "{" FUNCTION_HEAD "\"kind\":\"new\"," NEW_CODE "}"
-#define IMAGE                                                                  \
-	"\"image\":{\"member\":\"modules/0.so\",\"size\":1,"                   \
-	"\"sha256\":" EMPTY_SHA256 "}"
-#define MODULE_HEAD                                                            \
-	"\"name\":\"m\",\"old_build_id\":\"ab\",\"new_build_id\":\"\"," IMAGE
-#define MODULE_WITH(functions, imports, objects, warnings)                     \
-	"{" MODULE_HEAD ",\"functions\":[" functions "],\"imports\":[" imports \
-	"],\"objects\":[" objects "],\"warnings\":[" warnings "]}"
-#define ROOT_HEAD                                                              \
-	"\"format\":1,\"generator\":\"g\",\"name\":\"n\",\"version\":\"\","    \
-	"\"description\":\"\",\"created\":0"
-#define ROOT_WITH(modules)      "{" ROOT_HEAD ",\"modules\":[" modules "]}"
-#define WITH_FUNCTION(function) ROOT_WITH(MODULE_WITH(function, "", "", ""))
-
-static void check_parse(const char *text, enum hfx_error_code code,
-                        const char *message)
-{
-	struct manifest *manifest = NULL;
-	struct hfx_error *err = manifest_parse(text, strlen(text), &manifest);
-
-	if (hfx_error_code(err) != code)
-		fail_msg("%.3000s: %s", text, hfx_error_message(err));
-	assert_true(!err == !!manifest);
-	if (message && !strstr(hfx_error_message(err), message))
-		fail_msg("\"%s\" is not in \"%s\"", message,
-		         hfx_error_message(err));
-	manifest_destroy(manifest);
-	hfx_error_destroy(err);
-}
-
-static void refused(const char *text, const char *message)
-{
-	check_parse(text, HFX_ERROR_BAD_BUNDLE, message);
-}
-
-static void accepted(const char *text)
-{
-	check_parse(text, HFX_ERROR_NONE, NULL);
-}
 
 static struct manifest *round_trip(const struct manifest *manifest)
 {
@@ -579,126 +528,6 @@ static void images_have_the_name_of_their_place(void **state)
 	        "modules[1].image: member is not modules/1.so");
 }
 
-/* @p count times @p item, separated by commas, between head and tail. */
-static char *repeat(const char *head, const char *item, size_t count,
-                    const char *tail)
-{
-	size_t item_size = strlen(item), off = strlen(head);
-	char *text = malloc(off + count * (item_size + 1) + strlen(tail) + 1);
-
-	memcpy(text, head, off);
-	for (size_t i = 0; i < count; i++) {
-		if (i)
-			text[off++] = ',';
-		memcpy(text + off, item, item_size);
-		off += item_size;
-	}
-	strcpy(text + off, tail);
-	return text;
-}
-
-static void refuse_repeated(const char *head, const char *item, size_t count,
-                            const char *tail, const char *message)
-{
-	char *text = repeat(head, item, count, tail);
-
-	refused(text, message);
-	free(text);
-}
-
-static void counts_above_their_limits_are_refused(void **state)
-{
-	(void)state;
-	refuse_repeated("{" ROOT_HEAD ",\"modules\":[", "1",
-	                MANIFEST_MAX_MODULES + 1, "]}",
-	                "modules: more than 16 elements");
-	refuse_repeated("{" ROOT_HEAD ",\"modules\":[{" MODULE_HEAD
-	                ",\"functions\":[",
-	                "1", MANIFEST_MAX_FUNCTIONS + 1, "]}]}",
-	                "functions: more than 1000000 elements");
-	refuse_repeated("{" ROOT_HEAD ",\"modules\":[{" MODULE_HEAD
-	                ",\"functions\":[],\"imports\":[",
-	                "1", MANIFEST_MAX_IMPORTS + 1, "]}]}",
-	                "imports: more than 100000 elements");
-	refuse_repeated("{" ROOT_HEAD ",\"modules\":[{" MODULE_HEAD
-	                ",\"functions\":[],\"imports\":[],\"objects\":[",
-	                "1", MANIFEST_MAX_OBJECTS + 1, "]}]}",
-	                "objects: more than 1000000 elements");
-	refuse_repeated("[", "1", MANIFEST_MAX_VALUES + 1, "]",
-	                "more than 4194304 values");
-}
-
-static char *with_description(size_t length)
-{
-	char *item = malloc(length + 1), *text;
-
-	memset(item, 'd', length);
-	item[length] = '\0';
-	text = repeat("{\"format\":1,\"generator\":\"\",\"name\":\"n\","
-	              "\"version\":\"\",\"created\":0,\"description\":\"",
-	              item, 1,
-	              "\",\"modules\":[" MODULE_WITH("", "", "", "") "]}");
-	free(item);
-	return text;
-}
-
-static void strings_above_their_limit_are_refused(void **state)
-{
-	char *text = with_description(MANIFEST_MAX_STRING);
-
-	(void)state;
-	accepted(text);
-	free(text);
-	text = with_description(MANIFEST_MAX_STRING + 1);
-	refused(text, "description: longer than 65536 bytes");
-	free(text);
-}
-
-static void nesting_above_its_limit_is_refused(void **state)
-{
-	char text[64];
-
-	(void)state;
-	memset(text, '[', 17);
-	text[17] = '\0';
-	refused(text, "nested deeper than 16");
-	text[16] = '\0';
-	refused(text, "line 1");
-	/* Brackets in strings are no nesting. */
-	refused("{\"\\\"[[[[[[[[[[[[[[[[[[[[\":1}", "format: missing");
-}
-
-static void a_text_above_its_limit_is_refused(void **state)
-{
-	size_t size = MANIFEST_MAX_SIZE + 1;
-	char *text = malloc(size + 1);
-
-	(void)state;
-	memset(text, ' ', size);
-	text[size] = '\0';
-	refused(text, "larger than 67108864 bytes");
-	free(text);
-}
-
-static void text_cut_anywhere_is_refused(void **state)
-{
-	static const char text[] = WITH_FUNCTION(NEW_FUNCTION);
-
-	(void)state;
-	for (size_t size = 0; size + 1 < sizeof(text); size++) {
-		struct manifest *manifest = NULL;
-		char *cut = malloc(size ? size : 1);
-		struct hfx_error *err;
-
-		memcpy(cut, text, size);
-		err = manifest_parse(cut, size, &manifest);
-		assert_int_equal(hfx_error_code(err), HFX_ERROR_BAD_BUNDLE);
-		assert_null(manifest);
-		hfx_error_destroy(err);
-		free(cut);
-	}
-}
-
 static void half_built_manifests_can_be_destroyed(void **state)
 {
 	struct manifest *manifest = calloc(1, sizeof(*manifest));
@@ -747,11 +576,6 @@ int main(void)
 			build_ids_and_digests_have_their_length_in_lower_case),
 		cmocka_unit_test(a_signature_with_another_digest_is_refused),
 		cmocka_unit_test(images_have_the_name_of_their_place),
-		cmocka_unit_test(counts_above_their_limits_are_refused),
-		cmocka_unit_test(strings_above_their_limit_are_refused),
-		cmocka_unit_test(nesting_above_its_limit_is_refused),
-		cmocka_unit_test(a_text_above_its_limit_is_refused),
-		cmocka_unit_test(text_cut_anywhere_is_refused),
 		cmocka_unit_test(half_built_manifests_can_be_destroyed),
 	};
 
