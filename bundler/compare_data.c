@@ -557,6 +557,8 @@ bool comparison_same_reference(struct comparison *c, const struct reference *o,
 	same = is_address && same_set(c, o, n, &is_done);
 	if (is_done)
 		return same;
+	if (is_address && comparison_same_bound(c, o->target, n->target))
+		return true;
 	same = is_address && same_start(c, o->target, n->target, &is_done);
 	if (!is_done)
 		same = same_place(c, o->target, n->target, width);

@@ -51,6 +51,13 @@ bool rest_is_of_others(const struct program *program,
                        const struct program *other, uint64_t addr,
                        uint64_t end);
 
+/**
+ * Whether both addresses are the same bound of one of the linker's arrays, over
+ * which the current functions run (compare_labels.c).
+ */
+bool comparison_same_bound(const struct comparison *comparison,
+                           uint64_t old_addr, uint64_t new_addr);
+
 /** Whether two names differ only in what the compiler appended. */
 bool comparison_same_base_name(const struct symbol *a, const struct symbol *b);
 

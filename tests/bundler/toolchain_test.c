@@ -225,6 +225,34 @@ static void static_programs(void **state)
 	}
 }
 
+/* Its arrays of constructors end where the changed table begins. */
+static void startup_code_of_static_programs_is_the_same(void **state)
+{
+	static const char text[] =
+		"#include <stdio.h>\n"
+		"static const char *const words[] = {\"a\", V(\"b\", "
+		"\"bb\")};\n"
+		"__attribute__((noinline)) static void changed(int n)\n"
+		"{ puts(words[n]); }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; changed(argc); return 0; }\n";
+	static const char *const flags[] = {
+		"-O1 -static-pie -fPIE",
+		"-O1 -static-pie -fPIE -fuse-ld=lld",
+		"-O1 -static-pie -fPIE -fuse-ld=mold",
+	};
+
+	(void)state;
+	need_program("ld.lld");
+	need_program("mold");
+	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++) {
+		build_pair(flags[i], text);
+		SCOPED_JSON *report = diff(0, "");
+		expect_listed(report, "changed", "changed", "words");
+		expect_not_listed(report, "__libc_start_main");
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +266,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(exceptions_of_programs_for_a_fixed_address),
 		SANDBOX_TEST(kept_relocations_of_loads_from_slots),
 		SANDBOX_TEST(static_programs),
+		SANDBOX_TEST(startup_code_of_static_programs_is_the_same),
 		SANDBOX_TEST(fixed_address_without_relocations_is_refused),
 	};
 
