@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "array.h"
+#include "cleanup.h"
 #include "debug_info.h"
+#include "lambda_names.h"
 
 /*
  * A pass gives each symbol that is still alone a key; symbols whose key is
@@ -133,17 +135,17 @@ static struct hfx_error *scope_of(const struct program *program,
 }
 
 /* Fill in the key of a symbol for a pass; false if the pass is not for it. */
-static bool make_key(const struct program *program, enum pass pass,
-                     uint32_t index, struct entry *entry)
+static bool make_key(const struct program *program, char *const *names,
+                     enum pass pass, uint32_t index, struct entry *entry)
 {
 	const struct symbol *symbol = &program->symbols[index];
+	const char *name = names[index] ? names[index] : symbol->name;
 	bool by_base = pass == PASS_BASE_NAME || pass == PASS_SCOPE ||
 	               pass == PASS_BASE_NAME_AND_FILE || pass == PASS_CODE;
 
 	*entry = (struct entry){
-		.name = symbol->name,
-		.name_length = by_base ? match_base_length(symbol->name)
-	                               : strlen(symbol->name),
+		.name = name,
+		.name_length = by_base ? match_base_length(name) : strlen(name),
 		.place = pass == PASS_FULL_NAME_AND_FILE ||
 	                                 pass == PASS_BASE_NAME_AND_FILE ||
 	                                 pass == PASS_NUMBER
@@ -152,6 +154,8 @@ static bool make_key(const struct program *program, enum pass pass,
 		.tag = class_of(symbol),
 		.symbol = index,
 	};
+	if (!*name)
+		return false;
 	if (pass == PASS_GLOBAL)
 		return !symbol->is_local;
 	if (pass == PASS_CODE) {
@@ -180,14 +184,15 @@ static void entries_deinit(struct entries *entries)
 	free(entries->items);
 }
 
-static struct hfx_error *collect(const struct program *program, enum pass pass,
+static struct hfx_error *collect(const struct program *program,
+                                 char *const *names, enum pass pass,
                                  struct entries *entries)
 {
 	struct entry entry;
 
 	for (uint32_t i = 0; i < program->num_symbols; i++)
 		if (program->symbols[i].peer == NO_INDEX &&
-		    make_key(program, pass, i, &entry) &&
+		    make_key(program, names, pass, i, &entry) &&
 		    !HFX_ARRAY_PUSH(entries, items, entry))
 			return hfx_error_no_memory();
 	hfx_array_sort(entries->items, entries->num_items,
@@ -296,14 +301,18 @@ static struct hfx_error *pair_by_scope(struct sides *sides)
 }
 
 static struct hfx_error *run_pass(struct program *old_program,
-                                  struct program *new_program, enum pass pass)
+                                  struct program *new_program,
+                                  const struct lambda_names *names,
+                                  enum pass pass)
 {
 	struct sides sides = {.old_program = old_program,
 	                      .new_program = new_program};
-	struct hfx_error *err = collect(old_program, pass, &sides.old_entries);
+	struct hfx_error *err = collect(old_program, names->old_names, pass,
+	                                &sides.old_entries);
 
 	if (!err)
-		err = collect(new_program, pass, &sides.new_entries);
+		err = collect(new_program, names->new_names, pass,
+		              &sides.new_entries);
 	if (!err && pass == PASS_SCOPE)
 		err = pair_by_scope(&sides);
 	else if (!err)
@@ -379,10 +388,13 @@ static struct hfx_error *run_uses(struct program *old_program,
 struct hfx_error *match_programs(struct program *old_program,
                                  struct program *new_program)
 {
+	HFX_CLEANUP(lambda_names_deinit) struct lambda_names names = {0};
+
+	HFX_TRY(lambda_names_init(&names, old_program, new_program));
 	for (enum pass pass = 0; pass < PASS_NUMBER; pass++)
-		HFX_TRY(run_pass(old_program, new_program, pass));
+		HFX_TRY(run_pass(old_program, new_program, &names, pass));
 	HFX_TRY(run_uses(old_program, new_program));
-	HFX_TRY(run_pass(old_program, new_program, PASS_NUMBER));
+	HFX_TRY(run_pass(old_program, new_program, &names, PASS_NUMBER));
 	match_functions(old_program, new_program);
 	match_functions(new_program, old_program);
 	return NULL;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which functions a report lists, why, and which it does not. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sandbox.h"
@@ -310,6 +312,65 @@ static void other_options_are_a_warning(void **state)
 	expect_warning(report, "NEW: ...-O1");
 }
 
+/* ---- Lambdas, which compilers number ------------------------------------ */
+
+#define LAMBDAS                                                                \
+	"static int (*hooks[4])(int);\n"                                       \
+	"__attribute__((noinline)) void before(int n)\n"                       \
+	"{ BEFORE hooks[3] = [](int x) { return x - 9; };\n"                   \
+	"  hooks[2] = hooks[n]; }\n"                                           \
+	"__attribute__((noinline)) void setup()\n"                             \
+	"{ WITHIN hooks[0] = [](int x) { return x + 1; };\n"                   \
+	"  hooks[1] = [](int x) { return x + 2000; }; }\n"                     \
+	"int main(int argc, char **)\n"                                        \
+	"{ setup(); before(argc);\n"                                           \
+	"  return hooks[0](1) + hooks[1](1) + hooks[3](2); }\n"
+
+/* A pointer to the first lambda of OLD must not lead to the first of NEW. */
+static void a_lambda_before_others_makes_them_no_others(void **state)
+{
+	static const char within[] =
+		"-O1 -x c++ -DBEFORE= "
+		"-DWITHIN='V(, hooks[2] = [](int x) { return x * 100; };)'";
+
+	(void)state;
+	build_pair(within, LAMBDAS);
+	SCOPED_JSON *gcc = diff(0, "--skip main");
+	expect_listed(gcc, "changed", "_Z5setupv", "");
+	expect_listed(gcc, "new", "_ZZ5setupvENUliE_4_FUNEi", "");
+	expect_listed(gcc, "new", "_ZZ5setupvENUliE1_4_FUNEi", "");
+	assert_null(reason_of(gcc, "changed", "_ZZ5setupvENUliE_4_FUNEi"));
+	assert_null(reason_of(gcc, "changed", "_ZZ5setupvENUliE0_4_FUNEi"));
+	need_program("clang");
+	char *flags = NULL;
+	assert_true(asprintf(&flags, "clang %s", within) > 0);
+	build_pair(flags, LAMBDAS);
+	free(flags);
+	SCOPED_JSON *clang = diff(0, "--skip main");
+	expect_listed(clang, "changed", "_Z5setupv", "");
+	assert_null(reason_of(clang, "changed", "_ZZ5setupvEN3$_18__invokeEi"));
+	assert_null(reason_of(clang, "changed", "_ZZ5setupvEN3$_28__invokeEi"));
+}
+
+/* clang numbers the lambdas of a file. */
+static void a_lambda_in_another_function_is_no_difference(void **state)
+{
+	(void)state;
+	need_program("clang");
+	build_pair("clang -O1 -x c++ -DWITHIN= "
+	           "-DBEFORE='V(, hooks[2] = [](int x) { return x * 100; };)'",
+	           LAMBDAS);
+	SCOPED_JSON *report = diff(0, "--skip main");
+	expect_listed(report, "changed", "_Z6beforei", "");
+	for (int i = 1; i < 4; i++) {
+		char name[40];
+
+		snprintf(name, sizeof(name), "_ZZ5setupvEN3$_%d8__invokeEi", i);
+		expect_not_listed(report, name);
+	}
+	expect_not_listed(report, "_Z5setupv");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -333,6 +394,8 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(an_accepted_structure_is_a_warning),
 		SANDBOX_TEST(other_compilers_are_a_warning),
 		SANDBOX_TEST(other_options_are_a_warning),
+		SANDBOX_TEST(a_lambda_before_others_makes_them_no_others),
+		SANDBOX_TEST(a_lambda_in_another_function_is_no_difference),
 	};
 
 	sandbox_filter(argc, argv);
