@@ -87,21 +87,31 @@ static void find_routines(const struct program *program,
 
 /* ---- Loops --------------------------------------------------------------- */
 
-/** Whether a direct jump in the code leads back in it. */
+/**
+ * Whether a direct jump leads back to before a call: threads rest in what a
+ * loop calls. One without calls ends soon, where the function has others.
+ */
 static bool has_loop(const struct function *function, struct decoder *decoder)
 {
+	uint64_t call_addr = 0;
+	bool has_short_loop = false;
 	struct instruction insn;
 
 	for (uint64_t off = 0; off < function->size; off += insn.size) {
 		if (!decoder_next(decoder, function->code, function->size,
 		                  function->addr, off, &insn))
 			return false;
-		if (insn.is_jump && insn.has_reference &&
-		    insn.reference.target >= function->addr &&
-		    insn.reference.target <= function->addr + off)
+		if (insn.is_call || insn.is_syscall)
+			call_addr = function->addr + off;
+		if (!insn.is_jump || !insn.has_reference ||
+		    insn.reference.target < function->addr ||
+		    insn.reference.target > function->addr + off)
+			continue;
+		if (insn.reference.target <= call_addr)
 			return true;
+		has_short_loop = true;
 	}
-	return false;
+	return has_short_loop && !call_addr;
 }
 
 /* ---- The check ----------------------------------------------------------- */

@@ -8,6 +8,9 @@
 #include "cleanup.h"
 #include "debug_private.h"
 
+/* Deeper than any compiler inlines. */
+#define MAX_INLINE_DEPTH 100
+
 struct hfx_error *debug_info_create(Dwarf *dwarf, const char *path,
                                     struct debug_info **ret)
 {
@@ -201,6 +204,40 @@ struct hfx_error *debug_info_inlined_at(struct debug_info *debug, uint64_t addr,
 	if (name)
 		HFX_TRY(debug_text_set(&copy, "%s", name));
 	*name_ret = copy;
+	return NULL;
+}
+
+static bool has_inlined(Dwarf_Die *die, const char *name, unsigned int depth)
+{
+	const char *inlined;
+	Dwarf_Die child;
+	int status;
+
+	for (status = dwarf_child(die, &child); status == 0;
+	     status = dwarf_siblingof(&child, &child)) {
+		int tag = dwarf_tag(&child);
+
+		if (tag != DW_TAG_inlined_subroutine &&
+		    tag != DW_TAG_lexical_block)
+			continue;
+		inlined = tag == DW_TAG_inlined_subroutine
+		                  ? debug_linkage_name(&child)
+		                  : NULL;
+		if ((inlined && !strcmp(inlined, name)) ||
+		    (depth && has_inlined(&child, name, depth - 1)))
+			return true;
+	}
+	return false;
+}
+
+struct hfx_error *debug_info_inlines(struct debug_info *debug, uint64_t addr,
+                                     const char *name, bool *ret)
+{
+	struct debug_subprogram function;
+	bool found;
+
+	HFX_TRY(debug_subprogram_at(debug, addr, &function, &found));
+	*ret = found && has_inlined(&function.die, name, MAX_INLINE_DEPTH);
 	return NULL;
 }
 

@@ -129,6 +129,12 @@ debug_info_result_class(struct debug_info *debug, uint64_t addr,
 HFX_MUST_CHECK struct hfx_error *
 debug_info_inlined_at(struct debug_info *debug, uint64_t addr, char **name_ret);
 
+/** Whether the function at @p addr has inlined one of linkage name @p name. */
+HFX_MUST_CHECK struct hfx_error *debug_info_inlines(struct debug_info *debug,
+                                                    uint64_t addr,
+                                                    const char *name,
+                                                    bool *ret);
+
 /** A row of the line table: it counts up to the next one. */
 struct debug_line {
 	uint64_t addr;

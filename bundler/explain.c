@@ -10,6 +10,9 @@
 #include "debug_info.h"
 #include "place.h"
 
+/** Functions that are looked at on each side of one. */
+#define MAX_NEAR 32
+
 static const char *describe(const struct program *program,
                             const struct reference *reference, char *text,
                             size_t size)
@@ -168,6 +171,27 @@ static struct hfx_error *names_of_same(const struct program *program,
 	return NULL;
 }
 
+/*
+ * Whether a function nearby, in all likelihood of the same file, has inlined
+ * it and is the same: then it has not changed.
+ */
+static struct hfx_error *is_same_elsewhere(const struct comparison *c,
+                                           const struct function *n,
+                                           const char *name, bool *ret)
+{
+	const struct program *new = c->new_program;
+	size_t index = n - new->functions;
+	size_t first = index > MAX_NEAR ? index - MAX_NEAR : 0;
+
+	*ret = false;
+	for (size_t i = first; i < new->num_functions &&i <= index + MAX_NEAR;
+	     i++)
+		if (!*ret && new->functions[i].verdict == VERDICT_SAME)
+			HFX_TRY(debug_info_inlines(
+				new->debug, new->functions[i].addr, name, ret));
+	return NULL;
+}
+
 /* "inlines f, which changed", if the difference stands in an inlined f. */
 static struct hfx_error *blame_inlined(const struct comparison *c,
                                        const struct names *same,
@@ -175,6 +199,7 @@ static struct hfx_error *blame_inlined(const struct comparison *c,
                                        char **reason_ret)
 {
 	HFX_CLEANUP(hfx_free) char *name = NULL;
+	bool is_same;
 
 	*reason_ret = NULL;
 	HFX_TRY(inlined_in_both(c, n, &name));
@@ -185,6 +210,9 @@ static struct hfx_error *blame_inlined(const struct comparison *c,
 	if (!name || !strcmp(name, function_name(c->new_program, n)) ||
 	    (same->num_items && bsearch(&name, same->items, same->num_items,
 	                                sizeof(*same->items), compare_names)))
+		return NULL;
+	HFX_TRY(is_same_elsewhere(c, n, name, &is_same));
+	if (is_same)
 		return NULL;
 	if (asprintf(reason_ret, "inlines %s, which changed", name) >= 0)
 		return NULL;

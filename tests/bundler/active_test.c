@@ -11,7 +11,8 @@
 	"#define NOINLINE __attribute__((noinline, noclone))\n"                \
 	"volatile int sink;\n"
 
-/* A server: main() starts a thread, a loop has no end, a function ends all. */
+/* A server: main() starts a thread, a loop has no end, a function ends
+ * all, after a loop that ends. */
 static const char server[] = HEAD
 	"NOINLINE void step(int n) { sink += n V(, + 1); puts(\"step\"); }\n"
 	"NOINLINE void serve(int n)\n"
@@ -20,7 +21,8 @@ static const char server[] = HEAD
 	"{ while (sink < 1000) { step(2 V(, + sink)); }\n"
 	"  return arg; }\n"
 	"NOINLINE void die(int n)\n"
-	"{ printf(\"%d\\n\", n V(, - 1)); exit(n V(, + 7)); }\n"
+	"{ for (int i = 0; i < n; i++) sink += i;\n"
+	"  printf(\"%d\\n\", n V(, - 1)); exit(n V(, + 7)); }\n"
 	"NOINLINE int count(int n)\n"
 	"{ int s = 0; for (int i = 0; i < n; i++) s += sink V(, * i);\n"
 	"  return s; }\n"

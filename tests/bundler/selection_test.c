@@ -185,6 +185,22 @@ static void callers_of_inlined_functions_are_selected(void **state)
 	expect_not_listed(report, "work");
 }
 
+static void an_inlined_function_that_is_the_same_is_not_to_blame(void **state)
+{
+	(void)state;
+	build_pair("-O2", HEAD
+	           "static inline void tiny(const int *data, int n)\n"
+	           "{ if (data[n] > 5) printf(\"%d\\n\", data[0]); }\n"
+	           "NOINLINE void same(const int *data)\n"
+	           "{ tiny(data, 3); puts(\"same\"); }\n"
+	           "NOINLINE int work(int n)\n"
+	           "{ const int data[8] = {n, n, n, n + 3};\n"
+	           "  tiny(data, V(3, 2)); same(data); return n; }\n" MAIN);
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "work", "at +");
+	expect_not_listed(report, "same");
+}
+
 /* gcc moves the rest of check() into check.part.0, and inlines it again. */
 static void a_split_function_does_not_inline_itself(void **state)
 {
@@ -386,6 +402,8 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(a_changed_float_is_found),
 		SANDBOX_TEST(callers_of_changed_functions_stay),
 		SANDBOX_TEST(callers_of_inlined_functions_are_selected),
+		SANDBOX_TEST(
+			an_inlined_function_that_is_the_same_is_not_to_blame),
 		SANDBOX_TEST(a_split_function_does_not_inline_itself),
 		SANDBOX_TEST(new_and_removed_functions_are_listed),
 		SANDBOX_TEST(source_places_units_and_signatures_are_told),
