@@ -54,11 +54,11 @@ static struct hfx_error *lock_process(struct engine *engine)
 	return hfx_error_os(errno, "cannot lock %s", path);
 }
 
-const struct module *engine_module_of(const struct engine *engine,
-                                      const struct engine_patch *patch)
+const struct module *engine_find_module(const struct modules *modules,
+                                        const struct engine_patch *patch)
 {
-	for (size_t i = 0; i < engine->modules.num_modules; i++) {
-		const struct module *module = &engine->modules.modules[i];
+	for (size_t i = 0; i < modules->num_modules; i++) {
+		const struct module *module = &modules->modules[i];
 
 		if (module->bias == patch->module_bias &&
 		    module->build_id.size == patch->build_id.size &&
@@ -67,6 +67,12 @@ const struct module *engine_module_of(const struct engine *engine,
 			return module;
 	}
 	return NULL;
+}
+
+const struct module *engine_module_of(const struct engine *engine,
+                                      const struct engine_patch *patch)
+{
+	return engine_find_module(&engine->modules, patch);
 }
 
 /* ---- Index ------------------------------------------------------------- */
@@ -187,6 +193,7 @@ struct hfx_error *engine_open(struct target *target,
 	HFX_TRY(modules_read(target, &engine.maps, &engine.modules));
 	HFX_TRY(engine_list_in(target, &engine.maps, &engine.patches));
 	HFX_TRY(engine_settle(&engine, options));
+	HFX_TRY(engine_note_unloaded(&engine));
 	HFX_TRY(index_patches(&engine));
 	engine.leaves =
 		calloc(engine.patches.num_patches + 1, sizeof(*engine.leaves));

@@ -94,6 +94,16 @@ struct engine_patches {
 HFX_MUST_CHECK struct hfx_error *engine_list(struct target *target,
                                              struct engine_patches *ret);
 
+struct modules;
+
+/**
+ * Give applied patches whose module was unloaded, and perhaps loaded again, the
+ * state #RECORD_UNLOADED; in @p patches only.
+ */
+HFX_MUST_CHECK struct hfx_error *
+engine_find_unloaded(struct target *target, const struct modules *modules,
+                     struct engine_patches *patches);
+
 void engine_patches_deinit(struct engine_patches *patches);
 
 /** How many direct calls @p patch, one of @p patches, has redirected. */

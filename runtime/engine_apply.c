@@ -279,12 +279,12 @@ static struct hfx_error *prepare(struct change *change)
 	HFX_TRY(for_all(change, apply_verify));
 	HFX_TRY(for_all(change, apply_describe));
 	HFX_TRY(for_all(change, apply_check_stack));
+	HFX_TRY(for_all(change, apply_find_unwinder));
 	HFX_TRY(load(change));
 	HFX_TRY(for_all(change, apply_make_sites));
 	HFX_TRY(make_plan(change));
 	HFX_TRY(guard_plan(change));
-	HFX_TRY(for_all(change, apply_write_record));
-	return for_all(change, apply_find_unwinder);
+	return for_all(change, apply_write_record);
 }
 
 /** The stop of a commit that changes nothing: the state becomes what it is. */

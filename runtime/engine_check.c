@@ -82,6 +82,14 @@ static struct hfx_error *find_by_build_id(struct apply *apply)
 	return NULL;
 }
 
+/** Whether @p patch was applied to this build, which was unloaded since. */
+static bool is_of_earlier_load(const struct apply *apply,
+                               const struct engine_patch *patch)
+{
+	return patch->state == RECORD_UNLOADED &&
+	       has_build_id(apply->module, &patch->build_id);
+}
+
 /** Find an earlier life of the patch in this module. */
 static void find_previous(struct apply *apply, bool *is_applied_ret)
 {
@@ -91,8 +99,11 @@ static void find_previous(struct apply *apply, bool *is_applied_ret)
 	for (size_t i = 0; i < patches->num_patches; i++) {
 		const struct engine_patch *patch = &patches->patches[i];
 
-		if (!digest_equal(&patch->id, &apply->bundle->id) ||
-		    engine_module_of(apply->engine, patch) != apply->module)
+		if (!digest_equal(&patch->id, &apply->bundle->id))
+			continue;
+		if (is_of_earlier_load(apply, patch))
+			apply->previous = patch;
+		if (engine_module_of(apply->engine, patch) != apply->module)
 			continue;
 		if (patch->state == RECORD_APPLIED)
 			*is_applied_ret = true;

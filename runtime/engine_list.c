@@ -191,8 +191,17 @@ struct hfx_error *engine_list_in(struct target *target, const struct maps *maps,
 
 struct hfx_error *engine_list(struct target *target, struct engine_patches *ret)
 {
+	HFX_CLEANUP(engine_patches_deinit) struct engine_patches patches = {0};
+	HFX_CLEANUP(modules_deinit) struct modules modules = {0};
 	HFX_CLEANUP(maps_deinit) struct maps maps = {0};
 
 	HFX_TRY(maps_read(target->pid, &maps));
-	return engine_list_in(target, &maps, ret);
+	HFX_TRY(engine_list_in(target, &maps, &patches));
+	if (patches.num_patches) {
+		HFX_TRY(modules_read(target, &maps, &modules));
+		HFX_TRY(engine_find_unloaded(target, &modules, &patches));
+	}
+	*ret = patches;
+	patches = (struct engine_patches){0};
+	return NULL;
 }

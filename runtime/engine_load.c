@@ -162,6 +162,36 @@ static bool layout_fits(const struct apply *apply)
 	       apply->near_start_addr < previous->region_addr + IMAGE_REACH;
 }
 
+/**
+ * Whether the region of a patch whose module was unloaded can be written anew:
+ * nothing of it is in use, and the unwinder, if it knows of the image, knows of
+ * it still. From outside nobody can tell whether it was not loaded anew as
+ * well, and to tell it twice would be an error.
+ */
+static bool may_write_anew(const struct apply *apply)
+{
+	const struct engine_patch *previous = apply->previous;
+	bool knows = apply->engine->target->ops->unwinder &&
+	             !apply->own_unwinder_addr;
+
+	return !(previous->flags & RECORD_HOOKS_RAN) &&
+	       !engine_has_shadow_table(previous) &&
+	       (knows || !(previous->flags & RECORD_UNWINDABLE));
+}
+
+/** Write the image into the region of the previous life. */
+static struct hfx_error *write_anew(struct apply *apply)
+{
+	HFX_CLEANUP(hfx_free) uint64_t *imports = new_addrs(&apply->image);
+
+	if (!imports)
+		return hfx_error_no_memory();
+	HFX_TRY(bind_imports(apply, imports));
+	HFX_TRY(relocate(apply, imports));
+	return engine_region_fill(apply->engine->target, &apply->region,
+	                          &apply->image);
+}
+
 static struct hfx_error *save_record(struct apply *apply)
 {
 	size_t size = record_size(apply->previous);
@@ -183,7 +213,8 @@ static struct hfx_error *reuse_region(struct apply *apply, bool *ret)
 	const struct engine_patch *previous = apply->previous;
 
 	*ret = false;
-	if (!previous || !layout_fits(apply))
+	if (!previous || !layout_fits(apply) ||
+	    (previous->state == RECORD_UNLOADED && !may_write_anew(apply)))
 		return NULL;
 	apply->region = (struct engine_region){
 		.addr = previous->region_addr,
@@ -197,7 +228,11 @@ static struct hfx_error *reuse_region(struct apply *apply, bool *ret)
 	            record_symbols_size(&previous->symbols) >
 	    apply->region.record_room)
 		return NULL;
-	return code_is_intact(apply, ret);
+	if (previous->state != RECORD_UNLOADED)
+		return code_is_intact(apply, ret);
+	HFX_TRY(write_anew(apply));
+	*ret = true;
+	return NULL;
 }
 
 /** Fill in where the image is. */

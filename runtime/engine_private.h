@@ -66,6 +66,8 @@ engine_open(struct target *target, const struct engine_options *options,
 void engine_close(struct engine *engine);
 
 /** Module that @p patch was applied to, or `NULL` when it is gone. */
+const struct module *engine_find_module(const struct modules *modules,
+                                        const struct engine_patch *patch);
 const struct module *engine_module_of(const struct engine *engine,
                                       const struct engine_patch *patch);
 
@@ -91,6 +93,11 @@ engine_record_site(const struct engine *engine, size_t i)
 
 	return &engine->patches.patches[site->patch].sites[site->site];
 }
+
+/* ---- engine_unloaded.c ------------------------------------------------- */
+
+/** As engine_find_unloaded(); and write it into the records. */
+HFX_MUST_CHECK struct hfx_error *engine_note_unloaded(struct engine *engine);
 
 /* ---- engine_settle.c --------------------------------------------------- */
 
@@ -185,6 +192,11 @@ void engine_hooks_finish_leaving(const struct engine *engine,
  * told yet. States are what they will be.
  */
 void engine_hooks_settle(const struct engine *engine);
+
+/* ---- engine_shadow.c --------------------------------------------------- */
+
+/** Whether the table of shadow variables that it uses is its own. */
+bool engine_has_shadow_table(const struct engine_patch *patch);
 
 /* ---- engine_list.c ----------------------------------------------------- */
 

@@ -245,7 +245,23 @@ static void forget_patch(struct engine_patches *patches, size_t i)
 	        (patches->num_patches - i) * sizeof(*patches->patches));
 }
 
-static struct hfx_error *give_back_prepared(struct engine *engine)
+/**
+ * Whether nothing leads to the region, or ever did: no jump was written, or the
+ * module that had them is gone, with all that could call what is in there.
+ */
+static bool is_unused(const struct engine *engine,
+                      const struct engine_patch *patch)
+{
+	if (patch->flags & RECORD_STAYS)
+		return false;
+	if (patch->state == RECORD_PREPARED)
+		return true;
+	return patch->state == RECORD_UNLOADED &&
+	       !engine_module_of(engine, patch) &&
+	       !engine_has_shadow_table(patch);
+}
+
+static struct hfx_error *give_back_memory(struct engine *engine)
 {
 	struct engine_patches *patches = &engine->patches;
 	bool is_changed = false;
@@ -253,9 +269,7 @@ static struct hfx_error *give_back_prepared(struct engine *engine)
 	for (size_t i = patches->num_patches; i-- > 0;) {
 		const struct engine_patch *patch = &patches->patches[i];
 
-		if (patch->state != RECORD_PREPARED ||
-		    (patch->flags & RECORD_STAYS) ||
-		    !region_is_ours(engine, patch))
+		if (!is_unused(engine, patch) || !region_is_ours(engine, patch))
 			continue;
 		engine_region_destroy(engine->target, patch->region_addr,
 		                      patch->region_size);
@@ -296,5 +310,5 @@ struct hfx_error *engine_settle(struct engine *engine,
 	if (!options || !options->dry_run)
 		engine_hooks_settle(engine);
 	HFX_TRY(settle_kept(engine));
-	return give_back_prepared(engine);
+	return give_back_memory(engine);
 }

@@ -26,6 +26,13 @@ static uint64_t table_in_use(const struct change *change)
 	return live_addr ? live_addr : table_of(&change->coming);
 }
 
+bool engine_has_shadow_table(const struct engine_patch *patch)
+{
+	return patch->shadow_table_addr >= patch->region_addr &&
+	       patch->shadow_table_addr - patch->region_addr <
+	               patch->region_size;
+}
+
 static struct hfx_error *check_table(const struct apply *apply)
 {
 	const struct image_load_segment *segment = image_load_find(

@@ -19,30 +19,36 @@ static bool matches(const struct engine_patch *patch, const char *which)
 	       !strncasecmp(id, which, size);
 }
 
+/** @param[in] last One that is not there any more, or `NULL`. */
 static struct hfx_error *none_error(pid_t pid, const char *which,
-                                    bool was_reverted)
+                                    const struct engine_patch *last)
 {
+	const char *why = "";
+
+	if (last && last->state == RECORD_REVERTED)
+		why = " any more: it was reverted";
+	else if (last)
+		why = " any more: its module was unloaded";
 	return hfx_error_create(
 		HFX_ERROR_NOT_APPLIED,
 		"process %d has no patch %s%s; `hfx list %d` shows what it has",
-		pid, which, was_reverted ? " any more: it was reverted" : "",
-		pid);
+		pid, which, why, pid);
 }
 
 struct hfx_error *cli_find_patch(const struct engine_patches *patches,
                                  pid_t pid, const char *which,
                                  const struct engine_patch **ret)
 {
-	const struct engine_patch *found = NULL;
-	bool was_reverted = false;
+	const struct engine_patch *found = NULL, *last = NULL;
 
 	for (size_t i = 0; i < patches->num_patches; i++) {
 		const struct engine_patch *patch = &patches->patches[i];
 
 		if (!matches(patch, which))
 			continue;
-		if (patch->state == RECORD_REVERTED) {
-			was_reverted = true;
+		if (patch->state == RECORD_REVERTED ||
+		    patch->state == RECORD_UNLOADED) {
+			last = patch;
 			continue;
 		}
 		if (found && !digest_equal(&found->id, &patch->id))
@@ -54,7 +60,7 @@ struct hfx_error *cli_find_patch(const struct engine_patches *patches,
 		found = patch;
 	}
 	if (!found)
-		return none_error(pid, which, was_reverted);
+		return none_error(pid, which, last);
 	*ret = found;
 	return NULL;
 }

@@ -112,6 +112,8 @@ const char *output_state(enum record_state state)
 		return "reverting";
 	case RECORD_REVERTED:
 		return "reverted";
+	case RECORD_UNLOADED:
+		return "unloaded";
 	}
 	return "unknown";
 }

@@ -95,9 +95,7 @@ static const char *bundle_state(const struct status *status,
 	const struct engine_patch *patch =
 		process_view_patch(view, status->bundle);
 
-	if (patch && patch->state != RECORD_REVERTED)
-		return output_state(patch->state);
-	return patch ? "reverted" : "fits";
+	return patch ? output_state(patch->state) : "fits";
 }
 
 /* ---- Table ------------------------------------------------------------- */

@@ -89,7 +89,12 @@ static struct hfx_error *look_for_modules(struct target *target,
 {
 	HFX_CLEANUP(modules_deinit) struct modules modules = {0};
 
+	if (!manifest && !view->patches.num_patches)
+		return NULL;
 	HFX_TRY(modules_read(target, maps, &modules));
+	HFX_TRY(engine_find_unloaded(target, &modules, &view->patches));
+	if (!manifest)
+		return NULL;
 	view->fits = true;
 	for (size_t i = 0; i < manifest->num_modules; i++) {
 		const struct module *module = find_module(
@@ -122,9 +127,8 @@ static struct hfx_error *look(struct target *target,
 	memcpy(view->name, status.name, sizeof(view->name));
 	HFX_TRY(maps_read(target->pid, &maps));
 	HFX_TRY(engine_list_in(target, &maps, &view->patches));
-	if (bundle)
-		return look_for_modules(target, &maps, bundle->manifest, view);
-	return NULL;
+	return look_for_modules(target, &maps, bundle ? bundle->manifest : NULL,
+	                        view);
 }
 
 /* It may do so at any moment, and what was read then looks damaged. */
@@ -169,7 +173,8 @@ const struct engine_patch *process_view_patch(const struct process_view *view,
 
 		if (!digest_equal(&patch->id, &bundle->id))
 			continue;
-		if (!found || found->state == RECORD_REVERTED)
+		if (!found || found->state == RECORD_REVERTED ||
+		    found->state == RECORD_UNLOADED)
 			found = patch;
 	}
 	return found;

@@ -242,7 +242,7 @@ static struct hfx_error *check_header(const struct record_header *header,
 			header->version, RECORD_VERSION);
 	if (header->size != size || size > RECORD_MAX_SIZE)
 		return bad_record("size");
-	if (header->state < RECORD_PREPARED || header->state > RECORD_REVERTED)
+	if (header->state < RECORD_PREPARED || header->state > RECORD_UNLOADED)
 		return bad_record("state");
 	if (header->build_id_size > BUILD_ID_MAX)
 		return bad_record("build-id");

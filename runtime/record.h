@@ -45,6 +45,8 @@ enum record_state {
 	RECORD_REVERTING = 4,
 	/** All put back; the code stays, since pointers may lead to it. */
 	RECORD_REVERTED = 5,
+	/** The module was unloaded, and took its code along. */
+	RECORD_UNLOADED = 6,
 };
 
 enum record_flags {

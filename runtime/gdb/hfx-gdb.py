@@ -37,8 +37,9 @@ PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
 
 VERSION = 1
 STATES = {1: "prepared", 2: "committing", 3: "applied", 4: "reverting",
-          5: "reverted"}
+          5: "reverted", 6: "unloaded"}
 REVERTED = 5
+UNLOADED = 6
 HAS_SYMBOLS = 4
 PT_LOAD = 1
 JUMP_SIZE = 5
@@ -239,7 +240,8 @@ class Symbols:
         # unless the process changes itself.
         patches = find_patches() if found else []
         self.jumps = {jump: patch.name for patch in patches
-                      if patch.state != REVERTED for jump in patch.jumps}
+                      if patch.state not in (REVERTED, UNLOADED)
+                      for jump in patch.jumps}
         # What was there may be other memory by now.
         present = {(patch.addr, patch.id) for patch in patches}
         for key in set(self.files) - present:

@@ -180,7 +180,7 @@ static void impossible_headers_are_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(PARSE_WITH(state, 0), HFX_ERROR_BAD_RECORD);
-	assert_int_equal(PARSE_WITH(state, 6), HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(state, 7), HFX_ERROR_BAD_RECORD);
 	assert_int_equal(PARSE_WITH(self, 0), HFX_ERROR_BAD_RECORD);
 	assert_int_equal(PARSE_WITH(size, UINT64_MAX), HFX_ERROR_BAD_RECORD);
 	assert_int_equal(PARSE_WITH(region_addr, 0), HFX_ERROR_BAD_RECORD);
