@@ -23,7 +23,8 @@
 # replace all functions of NEW by copies of themselves (--all) and run the tests.
 # A refused fix is tried again with what the refusals say can be accepted.
 #
-# CC and CXX name other compilers. Other compilers or flags: another WORK.
+# TEST_TIMEOUT: seconds after which a run of the tests is stopped (900). CC and CXX
+# name other compilers. Other compilers or flags: another WORK.
 #
 # A recipe is a shell file; what it leaves out is guessed. It runs in the tree:
 #	release		Debian's release		default: bookworm
@@ -259,11 +260,12 @@ install_binaries()
 
 # ---- Tests ---------------------------------------------------------------
 
-# run_tests NAME [BUNDLES]: the outcome goes to NAME.out and NAME.result.
+# run_tests NAME [BUNDLES]: the outcome goes to NAME.out and NAME.result, and to
+# NAME.stopped after how many seconds they were stopped.
 run_tests()
 {
-	local name=$1 bundles=${2-}
-	rm -f "$name.witness" "$name.result"
+	local name=$1 bundles=${2-} limit=${TEST_TIMEOUT:-900} status=0
+	rm -f "$name.witness" "$name.result" "$name.stopped"
 	(
 		cd "$tree"
 		export HFX_WITNESS=$name.witness
@@ -271,9 +273,13 @@ run_tests()
 			export HFX_BUNDLES=$bundles
 			export LD_PRELOAD=$hfx/lib/libhfx.so:$work/witness.so
 		fi
-		timeout "${TEST_TIMEOUT:-900}" setsid -w \
+		# In this order the signal goes to all that they have started.
+		setsid -w timeout -k 10 "$limit" \
 			bash -c "$(declare -f); check"
-	) >"$name.out" 2>&1 </dev/null 8>&- || true
+	) >"$name.out" 2>&1 </dev/null 8>&- || status=$?
+	if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then
+		echo "$limit" >"$name.stopped"
+	fi
 	results <"$name.out" | sort >"$name.result"
 }
 

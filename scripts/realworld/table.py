@@ -96,6 +96,16 @@ def differences(result, reference):
     return sorted(set(reference) ^ set(result))
 
 
+def stopped(base):
+    """After how many seconds tests were stopped that took too long, or ''."""
+    return ''.join(lines(f'{base}.stopped') or [])
+
+
+def passed_text(base, reference):
+    """How many tests pass with NEW."""
+    return f'{passed(reference)}{", stopped" if stopped(base) else ""}'
+
+
 def tests_text(base, reference):
     """`the same` or how many lines differ."""
     result = lines(f'{base}.result')
@@ -103,6 +113,8 @@ def tests_text(base, reference):
         return '-'
     count = len(set(reference) - set(result))
     text = 'the same' if not count else f'{count} differ'
+    if stopped(base):
+        text += f', STOPPED AFTER {stopped(base)} s'
     if base.name != 'old.tests' and not lines(f'{base}.witness'):
         text += ', PATCH NOT IN FORCE'
     if any(line.startswith('hfx: ') for line in lines(f'{base}.out')):
@@ -179,7 +191,7 @@ def fix_row(package, row):
         'size': final['size'],
         'seconds': first['seconds'],
         'memory': first['memory'],
-        'tests': passed(reference),
+        'tests': passed_text(new / 'new.tests', reference),
         'old': tests_text(row / 'old.tests', reference),
         'patched': tests_text(row / 'patched', reference),
     }
@@ -201,7 +213,7 @@ def self_row(package):
         'size': merged['size'],
         'seconds': merged['seconds'],
         'memory': merged['memory'],
-        'tests': passed(reference),
+        'tests': passed_text(package / 'new.tests', reference),
         'patched': tests_text(row / 'patched', reference),
     }
 
@@ -264,7 +276,7 @@ row was made; versions of a day are not told apart.
 | result | what `hfx-bundle diff OLD NEW` said. `bundle`: it made one. `refused`: it did not. `refused, then accepted`: it did with the `--accept-type` and `--accept-data` that its refusals name. Whether accepting is right, a user has to judge; here the bundle is applied before the program runs, so that no old object is about. `nothing to patch`: both have the same code and data, since the fix is of what is not compiled here, or the compiler makes the same of it. `FAILED`: it gave no report. `does not build without it`, `lacks files without it`, `cannot be taken out`: there is no OLD |
 | functions | changed and new ones, also those of test programs that are compared |
 | bundle, bytes; diff, s | size of the bundles and wall time of the diffs, of all files that differ together. Others used the machine at the same time, so a time is an upper bound at best |
-| tests | the package's own tests that pass with NEW |
+| tests | the package's own tests that pass with NEW; `stopped` where they took longer than `TEST_TIMEOUT` seconds, so that others may not have run |
 | OLD | how many of these give another result with OLD as it is: most fixes come without a test. These run once, so a test that fails now and then counts, too |
 | OLD and bundle | the same for OLD with the bundle applied at start-up, `-` where there is none. What differed is tried a second time, and counts when it differs again. That the bundle is in force is checked in the tests' processes |
 

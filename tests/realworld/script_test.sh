@@ -156,6 +156,24 @@ a_failed_build_shows_its_last_lines_and_says_what_to_do()
 	expect 'write .*/realworld/sum.sh'
 }
 
+tests_that_take_too_long_are_stopped_and_said_to_be()
+{
+	plain_package
+	echo 'check() { ./sum 1; sleep 40 & echo $! >child; wait; }' \
+		>"$sandbox/recipe"
+	TEST_TIMEOUT=1 run --recipe "$sandbox/recipe" sum fix ||
+		fail 'it failed'
+	expect 'sum --all: .* 1, stopped tests: the same, STOPPED AFTER 1 s'
+	expect 'patched the same, STOPPED AFTER 1 s'
+	child=$(cat "$package/source/child")
+	for _ in $(seq 50); do
+		grep -q '^State:.[^Z]' "/proc/$child/status" 2>/dev/null ||
+			return 0
+		sleep 0.1
+	done
+	fail 'what the tests had started runs on'
+}
+
 a_fix_that_adds_a_file_for_automake_is_taken_out()
 {
 	if ! command -v autoreconf >/dev/null ||
