@@ -28,6 +28,17 @@ struct diff_input {
 	const char *new_debug_path;
 };
 
+/**
+ * Which patterns have matched a function of some module so far; filled by the
+ * passes. One that matches none of any module most likely has a mistake.
+ */
+struct pattern_use {
+	bool *only;
+	bool *skip;
+	/** No module comes behind this one. */
+	bool is_last;
+};
+
 struct diff_options {
 	/** At least one; one module of the bundle each. */
 	struct diff_input *inputs;
@@ -49,6 +60,8 @@ struct diff_options {
 	bool all;
 	struct patterns only;
 	struct patterns skip;
+	/** Of these two, set by diff_run(). */
+	struct pattern_use *use;
 	/** Types and variables that may change although they live. */
 	struct patterns accept_type;
 	struct patterns accept_data;

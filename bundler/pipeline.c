@@ -25,6 +25,7 @@
 
 struct diff {
 	const struct diff_options *options;
+	struct pattern_use use;
 	struct reports *reports;
 	struct progress progress;
 	/** Of the bundle; `NULL` if none is asked for. */
@@ -46,6 +47,8 @@ static void diff_deinit(struct diff *diff)
 		buffer_deinit(&diff->pages[i]);
 	free(diff->images);
 	free(diff->pages);
+	free(diff->use.only);
+	free(diff->use.skip);
 	manifest_destroy(diff->manifest);
 }
 
@@ -103,6 +106,10 @@ static struct hfx_error *prepare(struct diff *diff)
 	diff->reports->by_module = options->by_module;
 	diff->reports->items = calloc(count, sizeof(*diff->reports->items));
 	diff->images = calloc(count, sizeof(*diff->images));
+	diff->use.only = calloc(options->only.num_items + 1, sizeof(bool));
+	diff->use.skip = calloc(options->skip.num_items + 1, sizeof(bool));
+	if (!diff->use.only || !diff->use.skip)
+		return hfx_error_no_memory();
 	if (options->html_path)
 		diff->pages = calloc(count, sizeof(*diff->pages));
 	if (!diff->reports->items || !diff->images ||
@@ -157,6 +164,7 @@ static struct hfx_error *run_pair(struct diff *diff, size_t index)
 	if (diff->options->by_module)
 		snprintf(prefix, sizeof(prefix), "m%u-",
 		         (unsigned int)index + 1);
+	diff->use.is_last = index + 1 == diff->options->num_inputs;
 	HFX_TRY(pair_run(diff->options, index, &diff->progress, &output,
 	                 &report->outcome));
 	HFX_TRY(check_twice(diff, index));
@@ -214,10 +222,12 @@ static struct hfx_error *run(struct diff *diff)
 struct hfx_error *diff_run(const struct diff_options *options,
                            struct reports *reports_ret)
 {
+	struct diff_options own = *options;
 	HFX_CLEANUP(diff_deinit)
-	struct diff diff = {.options = options, .reports = reports_ret};
+	struct diff diff = {.options = &own, .reports = reports_ret};
 	struct hfx_error *err;
 
+	own.use = &diff.use;
 	progress_init(&diff.progress, options->show_progress);
 	err = run(&diff);
 	progress_finish(&diff.progress);

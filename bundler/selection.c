@@ -31,12 +31,6 @@ bool selection_redirects(const struct function *function)
 	       !function->keeps_entry && !function->is_copy;
 }
 
-/** Which patterns have matched a function. */
-struct pattern_use {
-	bool *only;
-	bool *skip;
-};
-
 /* By either of its names. All patterns are tried, for what `used` says. */
 static bool matches(const struct patterns *patterns, bool *used,
                     const char *linkage_name, const char *name)
@@ -113,26 +107,24 @@ static struct hfx_error *apply_filters(struct selection *selection)
 {
 	const struct patterns *only = &selection->options->only;
 	const struct patterns *skip = &selection->options->skip;
-	HFX_CLEANUP(hfx_free)
-	bool *used = calloc(only->num_items + skip->num_items + 1, 1);
-	const struct pattern_use use = {used, used + only->num_items};
+	const struct pattern_use *use = selection->options->use;
 	struct program *program = selection->new_program;
 	bool passes;
 
-	if (!used)
-		return hfx_error_no_memory();
 	for (size_t i = 0; i < program->num_functions; i++) {
 		struct function *function = &program->functions[i];
 
 		if (function->parent != NO_INDEX)
 			continue;
-		HFX_TRY(passes_filters(selection, function, &use, &passes));
+		HFX_TRY(passes_filters(selection, function, use, &passes));
 		if (!passes)
 			HFX_TRY(exclude(selection, i,
 			                "left out by --only or --skip"));
 	}
-	HFX_TRY(warn_of_unused(selection, "--only", only, use.only));
-	return warn_of_unused(selection, "--skip", skip, use.skip);
+	if (!use->is_last)
+		return NULL;
+	HFX_TRY(warn_of_unused(selection, "--only", only, use->only));
+	return warn_of_unused(selection, "--skip", skip, use->skip);
 }
 
 /* A whole that is the same is selected for its part: say so. */

@@ -167,6 +167,18 @@ static void verify_takes_each_file_of_a_bundle(void **state)
 	expect_text(shown.out, "module libx.so\n");
 }
 
+static void a_pattern_is_for_the_modules_that_have_such_functions(void **state)
+{
+	(void)state;
+	build_both(program_source, library_source);
+	SCOPED_RUN made = run(DIFF PROGRAM LIBRARY "--only sum --only value "
+	                                           "--only vlaue -o fix.hfx");
+	assert_int_equal(made.status, 0);
+	expect_text(made.out, "--only vlaue matches no function");
+	assert_null(strstr(made.out, "--only sum matches"));
+	assert_null(strstr(made.out, "--only value matches"));
+}
+
 static void wrong_arguments_are_said(void **state)
 {
 	(void)state;
@@ -197,6 +209,8 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(a_page_has_a_part_for_each_module),
 		SANDBOX_TEST(one_module_alone_gives_the_bundle_of_a_plain_diff),
 		SANDBOX_TEST(verify_takes_each_file_of_a_bundle),
+		SANDBOX_TEST(
+			a_pattern_is_for_the_modules_that_have_such_functions),
 		SANDBOX_TEST(wrong_arguments_are_said),
 	};
 
