@@ -50,8 +50,11 @@ int main(void)
 }
 END
 cat >library.c <<'END'
+#include <stdlib.h>
 int library_value(int number)
 {
+	if (number < 0)
+		abort();
 	__asm__ volatile(".nops 8" : "+r"(number));
 	return number + VERSION;
 }
@@ -174,6 +177,36 @@ modules_that_are_missing_are_named()
 	[ -z "$(states "$pid")" ] || die "$(cat list.json)"
 	"$hfx" status v2.hfx >status.log
 	! grep -q "server" status.log || die "it does not fit: $(cat status.log)"
+}
+
+modules_that_were_asked_are_told_when_another_one_refuses()
+{
+	build_version 1
+	cat >>server.c <<'END'
+#if VERSION == 2
+#include <hfx_patch.h>
+HFX_PRE_APPLY() { dprintf(2, "server is asked\n"); return NULL; }
+HFX_POST_APPLY() { dprintf(2, "server is patched\n"); }
+HFX_POST_REVERT() { dprintf(2, "server is as before\n"); }
+#endif
+END
+	cat >>library.c <<'END'
+#if VERSION == 2
+#include <hfx_patch.h>
+HFX_PRE_APPLY() { return "the library is busy"; }
+HFX_POST_APPLY() { }
+#endif
+END
+	export CPATH=$source/runtime/include
+	make_bundle 2
+	start server v1/server
+	fails 1 "$hfx" apply "$pid" v2.hfx
+	said fails.log "the library is busy"
+	answers server 11
+	printf 'server is asked\nserver is as before\n' >wanted
+	cmp server.err wanted || die "$(cat server.err)"
+	[ "$(states "$pid")" = "server=reverted libvalue.so=reverted" ] ||
+		die "$(cat list.json)"
 }
 
 modules_are_replaced_together()
