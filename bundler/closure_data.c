@@ -4,6 +4,7 @@
  * Constants are taken from OLD when it has the same under the same name, so
  * that their addresses stay what they were, else from NEW.
  */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,8 +17,8 @@
 #include "match.h"
 
 #define REMEDY_DEBUG                                                           \
-	"Give debug information for both builds (-g), so that the variables "  \
-	"can be told apart"
+	"Give debug information for both builds (-g), and a new variable a "   \
+	"name of its own, so that they can be told apart"
 #define REMEDY_OBJECT "Keep its size and type, and add a new variable instead"
 #define REMEDY_SKIP   "Leave the function out with --skip"
 
@@ -160,12 +161,31 @@ struct live {
 	bool is_ambiguous;
 };
 
+/* In a function, by the Itanium C++ ABI: the second `n` is `_ZZ1fvE1n_0`. */
+static bool is_local_entity(const struct symbol *symbol)
+{
+	return !strncmp(symbol->name, "_ZZ", 3);
+}
+
+/* Without the number that the compiler gave it. */
+static size_t base_length(const struct symbol *symbol)
+{
+	size_t length = match_base_length(symbol->name), digits = 0;
+
+	if (!is_local_entity(symbol))
+		return length;
+	while (isdigit((unsigned char)symbol->name[length - digits - 1]))
+		digits++;
+	return digits && symbol->name[length - digits - 1] == '_'
+	               ? length - digits - 1
+	               : length;
+}
+
 static bool same_base_name(const struct symbol *a, const struct symbol *b)
 {
-	size_t length = match_base_length(a->name);
+	size_t length = base_length(a);
 
-	return length == match_base_length(b->name) &&
-	       !memcmp(a->name, b->name, length);
+	return length == base_length(b) && !memcmp(a->name, b->name, length);
 }
 
 static struct hfx_error *scope_of(const struct program *program,
@@ -213,6 +233,56 @@ static struct hfx_error *find_by_scope(struct closure *closure,
 	return NULL;
 }
 
+/* Whether two scopes differ at most in the number within their function. */
+static bool are_namesakes(const char *a, const char *b)
+{
+	const char *a_name = strrchr(a, '/'), *b_name = strrchr(b, '/');
+
+	if (!a_name || !b_name || strcmp(a_name, b_name) != 0)
+		return false;
+	while (a_name > a && isdigit((unsigned char)a_name[-1]))
+		a_name--;
+	while (b_name > b && isdigit((unsigned char)b_name[-1]))
+		b_name--;
+	return isdigit((unsigned char)*a_name) &&
+	       isdigit((unsigned char)*b_name) && a_name - a == b_name - b &&
+	       !memcmp(a, b, (size_t)(a_name - a));
+}
+
+static struct hfx_error *count_namesakes(const struct program *program,
+                                         const struct symbol *symbol,
+                                         const char *scope, size_t *ret)
+{
+	*ret = 0;
+	for (uint32_t i = 0; i < program->num_symbols; i++) {
+		const struct symbol *other = &program->symbols[i];
+		HFX_CLEANUP(hfx_free) char *other_scope = NULL;
+
+		if (other->kind != SYMBOL_OBJECT || !other->is_local ||
+		    !same_base_name(other, symbol))
+			continue;
+		HFX_TRY(scope_of(program, other, &other_scope));
+		*ret += other_scope && are_namesakes(other_scope, scope);
+	}
+	return NULL;
+}
+
+/*
+ * Whether the function around has not as many static variables of one name as
+ * before: then neither number nor order tells which is which.
+ */
+static struct hfx_error *has_other_namesakes(struct closure *closure,
+                                             const struct symbol *symbol,
+                                             const char *scope, bool *ret)
+{
+	size_t num_old, num_new;
+
+	HFX_TRY(count_namesakes(closure->old_program, symbol, scope, &num_old));
+	HFX_TRY(count_namesakes(closure->new_program, symbol, scope, &num_new));
+	*ret = num_old && num_new && num_old != num_new;
+	return NULL;
+}
+
 /* Whether DWARF knows the current function, and so should its variables. */
 static struct hfx_error *has_debug_info(const struct closure *closure,
                                         bool *ret)
@@ -252,23 +322,25 @@ static struct hfx_error *find_live(struct closure *closure,
 {
 	const struct program *old = closure->old_program;
 	bool is_numbered = symbol->name[match_base_length(symbol->name)];
+	HFX_CLEANUP(hfx_free) char *scope = NULL;
 	bool is_described;
-	char *scope = NULL;
-	struct hfx_error *err;
 
 	*ret = (struct live){symbol->peer, false};
 	if (!symbol->is_local)
 		return NULL;
-	if (symbol->peer != NO_INDEX && !is_numbered &&
-	    !strcmp(symbol->file, old->symbols[symbol->peer].file))
+	bool is_named = symbol->peer != NO_INDEX && !is_numbered &&
+	                !strcmp(symbol->file, old->symbols[symbol->peer].file);
+	if (is_named && !is_local_entity(symbol))
 		return NULL;
 	HFX_TRY(scope_of(closure->new_program, symbol, &scope));
 	if (scope && *scope) {
-		err = find_by_scope(closure, symbol, scope, ret);
-		free(scope);
-		return err;
+		if (!is_named)
+			HFX_TRY(find_by_scope(closure, symbol, scope, ret));
+		return has_other_namesakes(closure, symbol, scope,
+		                           &ret->is_ambiguous);
 	}
-	free(scope);
+	if (is_named)
+		return NULL;
 	if (symbol->peer == NO_INDEX) {
 		ret->is_ambiguous = match_is_ambiguous(old, symbol);
 		return NULL;

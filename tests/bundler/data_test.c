@@ -457,6 +457,25 @@ static void an_address_in_a_new_object_that_code_may_count_from(void **state)
 	expect_refusal(report, "changed", "moved apart");
 }
 
+static void a_static_variable_before_its_namesakes(void **state)
+{
+	static const char source[] =
+		HEAD "NOINLINE static int f(int k)\n"
+		     "{ int r = 0;\n"
+		     "  V(, if (k == 3) { static int n; r = ++n; })\n"
+		     "  if (k == 1) { static int n; r = n++; }\n"
+		     "  if (k == 2) { static int n; r = n += 2; }\n"
+		     "  return r; }\n"
+		     "int main(int argc, char **argv)\n"
+		     "{ (void)argv; return printf(\"%d\\n\", f(argc)) < 0; }\n";
+
+	(void)state;
+	expect_refused("-O2", source, "f", "several that may be it");
+	expect_refused("clang -O2", source, "f", "several that may be it");
+	expect_refused("-O2 -x c++", source, "_ZL1fi",
+	               "several that may be it");
+}
+
 /* clang counts up to zero, from the end of the table. */
 static void tables_that_are_counted_from_their_end(void **state)
 {
@@ -587,6 +606,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(an_address_in_a_new_object_that_is_stored),
 		SANDBOX_TEST(
 			an_address_in_a_new_object_that_code_may_count_from),
+		SANDBOX_TEST(a_static_variable_before_its_namesakes),
 		SANDBOX_TEST(tables_that_are_counted_from_their_end),
 		SANDBOX_TEST(padding_before_a_variable_is_no_difference),
 		SANDBOX_TEST(
