@@ -257,7 +257,8 @@ Fixes of Debian's source packages, most of them for security, each taken out of 
 package (OLD) and put back (NEW). Both are built from one path with Debian 12's gcc,
 `-O2 -g` and upstream's own configuration, and not as Debian builds them. Where a
 later patch of the package builds upon a fix, both are without it. Rows of
-packages with a compiler or flags after their names were built with these.
+packages with a compiler or flags after their names were built with these. Fixes that
+were tried before the script made rows of those that do not build have none.
 
 `scripts/realworld.sh PACKAGE PATCH...` makes rows, and `scripts/realworld.sh --table
 WORK...` this page of the results in the folders WORK. Debian 12 with its package
