@@ -119,6 +119,52 @@ struct hfx_error *closure_can_mean(struct closure *closure,
 	return can_mean(closure, unit, object, ret);
 }
 
+/* "UNIT/FUNCTION/INDEX/NAME" with another function than `function`. */
+static bool is_inside_another(const char *scope, const char *function)
+{
+	const char *name = strrchr(scope, '/');
+	size_t length = strlen(function);
+	const char *index = name;
+
+	while (index && index > scope && index[-1] >= '0' && index[-1] <= '9')
+		index--;
+	if (!name || index == name || index == scope || index[-1] != '/')
+		return false;
+	const char *end = index - 1;
+	return (size_t)(end - scope) < length + 1 ||
+	       memcmp(end - length, function, length) != 0 ||
+	       end[-(ptrdiff_t)length - 1] != '/';
+}
+
+/*
+ * Whether an object is a variable of another function, which is not inlined
+ * where the reference is: the current function has no name for it.
+ */
+static struct hfx_error *is_of_another(struct closure *closure,
+                                       const struct symbol *object,
+                                       const struct reference *reference,
+                                       bool *ret)
+{
+	struct debug_info *debug = closure->new_program->debug;
+	uint64_t addr = closure->function->addr;
+	HFX_CLEANUP(debug_function_deinit) struct debug_function function = {0};
+	HFX_CLEANUP(hfx_free) char *scope = NULL;
+	HFX_CLEANUP(hfx_free) char *inlined = NULL;
+
+	*ret = false;
+	if (!debug || !object->is_local || !reference)
+		return NULL;
+	HFX_TRY(debug_info_variable_scope(debug, object->addr, &scope));
+	HFX_TRY(debug_info_function(debug, addr, &function));
+	if (!function.name || !*function.name ||
+	    !is_inside_another(scope, function.name))
+		return NULL;
+	HFX_TRY(debug_info_inlined_at(debug, addr + reference->insn_off,
+	                              &inlined));
+	*ret = !inlined;
+	return NULL;
+}
+
 /* ---- Readings ----------------------------------------------------------- */
 
 static struct hfx_error *add_reading(struct closure *closure,
@@ -434,22 +480,26 @@ static bool is_in_new_object(const struct readings *readings, uint64_t addr)
 	return around && !around->old_addr;
 }
 
+/*
+ * With @p is_strange the current function cannot name what begins at @p addr:
+ * then only OLD's code of the same function speaks for it.
+ */
 static struct hfx_error *choose(struct closure *closure, uint64_t addr,
-                                const struct use *use,
+                                const struct use *use, bool is_strange,
                                 struct readings *readings, struct target *ret)
 {
 	const struct reading *natural, *stored = NULL;
 
-	if (!all_alike(readings))
+	if (!all_alike(readings) && !is_strange)
 		stored = find_stored(closure, addr, use, readings);
 	if (stored)
 		return take_one(closure, addr, stored, ret);
 	if (!all_alike(readings))
 		keep_used(closure, addr, true, readings);
-	natural = find_natural(readings, addr);
+	natural = is_strange ? NULL : find_natural(readings, addr);
 	/* To count from a register is no use of the very place. */
 	if (!all_alike(readings) && !natural && !use->is_indexed &&
-	    !is_in_new_object(readings, addr))
+	    !is_strange && !is_in_new_object(readings, addr))
 		keep_used(closure, addr, false, readings);
 	if (all_alike(readings)) {
 		*ret = (struct target){TARGET_OLD,
@@ -477,16 +527,31 @@ static bool is_jump_table(const struct closure *closure, uint64_t addr)
 	return target && function_is_family(program, closure->function, target);
 }
 
-/* Whether the place is one that code may name. */
-static bool is_plain(const struct closure *closure, const struct place *place,
-                     const struct use *use)
+/*
+ * Whether the place is one that code may name. @p is_strange_ret says whether
+ * it is the start of an object that the current function's code cannot.
+ */
+static struct hfx_error *is_plain(struct closure *closure,
+                                  const struct place *place,
+                                  const struct use *use, bool *is_strange_ret,
+                                  bool *ret)
 {
-	if (use->kind != REFERENCE_ADDRESS || use->is_pointer ||
-	    place->kind == PLACE_FUNCTION)
-		return true;
-	if (use->is_indexed)
-		return is_jump_table(closure, place->addr);
-	return place->kind != PLACE_OBJECT || !place->off;
+	*is_strange_ret = false;
+	*ret = use->kind != REFERENCE_ADDRESS || use->is_pointer ||
+	       place->kind == PLACE_FUNCTION;
+	if (*ret)
+		return NULL;
+	if (use->is_indexed) {
+		*ret = is_jump_table(closure, place->addr);
+		return NULL;
+	}
+	*ret = place->kind != PLACE_OBJECT || !place->off;
+	if (!*ret || place->kind != PLACE_OBJECT || !place->symbol)
+		return NULL;
+	HFX_TRY(is_of_another(closure, place->symbol, use->reference,
+	                      is_strange_ret));
+	*ret = !*is_strange_ret;
+	return NULL;
 }
 
 /* Nothing but zeros up to the next object: never meant by itself. */
@@ -514,13 +579,15 @@ struct hfx_error *closure_resolve_far(struct closure *closure,
                                       bool *is_done_ret)
 {
 	HFX_CLEANUP(readings_deinit) struct readings readings = {0};
-	bool is_object = place->kind == PLACE_OBJECT;
+	bool plain, is_strange;
 
 	*is_done_ret = false;
-	if (is_plain(closure, place, use))
+	HFX_TRY(is_plain(closure, place, use, &is_strange, &plain));
+	if (plain)
 		return NULL;
 	HFX_TRY(find_readings(closure, place->addr, use, &readings));
-	if (!readings.num_items || (readings.num_items == 1 && is_object))
+	if (!readings.num_items || (readings.num_items == 1 &&
+	                            readings.items[0].object == place->symbol))
 		return NULL;
 	if (place->kind == PLACE_ANONYMOUS &&
 	    (!is_padding(closure, place) ||
@@ -530,5 +597,5 @@ struct hfx_error *closure_resolve_far(struct closure *closure,
 		return NULL;
 	}
 	*is_done_ret = true;
-	return choose(closure, place->addr, use, &readings, ret);
+	return choose(closure, place->addr, use, is_strange, &readings, ret);
 }

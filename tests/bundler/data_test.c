@@ -555,6 +555,36 @@ static void a_table_that_another_object_seems_to_be_counted_from(void **state)
 	               source, "changed", "moved apart");
 }
 
+/* One element before `table` is a variable that only bump() can name. */
+static void a_table_behind_a_variable_of_another_function(void **state)
+{
+	static const char source[] = HEAD
+		"#define ROW __attribute__((section(\".data.row\")))\n"
+		"#ifdef NEW\n"
+		"int gap[GAP] ROW = {9};\n"
+		"#endif\n"
+		"NOINLINE static int bump(void)\n"
+		"{ static int calls ROW = 70; return calls++; }\n"
+		"#ifndef NEW\n"
+		"int gap[GAP] ROW = {9};\n"
+		"#endif\n"
+		"int table[3] ROW = {1, 2, 3};\n"
+		"NOINLINE static int look(int n)\n"
+		"{ const int *before;\n"
+		"  __asm__(\"lea table-4(%%rip), %0\" : \"=r\"(before));\n"
+		"  return before[n] * V(10, 100); }\n"
+		"int main(void)\n"
+		"{ gap[0] += bump() + bump(); table[0] += gap[0];\n"
+		"  printf(\"%d %d %d\\n\", look(1), look(2), gap[0]); return "
+		"0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O1 -fno-toplevel-reorder -DGAP=4", source);
+	/* Where another object begins there in OLD, it cannot be told. */
+	expect_refused("-O1 -fno-toplevel-reorder -DGAP=1", source, "look",
+	               "moved apart");
+}
+
 /* An address that counts from the end of `table`, where `extra` begins. */
 static void kept_relocations_name_what_is_counted_from(void **state)
 {
@@ -611,6 +641,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(padding_before_a_variable_is_no_difference),
 		SANDBOX_TEST(
 			a_table_that_another_object_seems_to_be_counted_from),
+		SANDBOX_TEST(a_table_behind_a_variable_of_another_function),
 		SANDBOX_TEST(kept_relocations_name_what_is_counted_from),
 	};
 
