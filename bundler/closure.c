@@ -391,7 +391,8 @@ static void find_moved_tls(struct closure *closure)
 struct hfx_error *
 closure_init(struct closure *closure, struct program *old_program,
              struct program *new_program, struct comparison *comparison,
-             const struct unwind_table *unwind, struct decoder *decoder)
+             const struct unwind_table *unwind, struct decoder *decoder,
+             struct namesakes *namesakes)
 {
 	*closure = (struct closure){
 		.old_program = old_program,
@@ -399,6 +400,7 @@ closure_init(struct closure *closure, struct program *old_program,
 		.comparison = comparison,
 		.unwind = unwind,
 		.decoder = decoder,
+		.namesakes = namesakes,
 	};
 	const struct function *unused;
 	closure->has_strange_unwinder =

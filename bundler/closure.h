@@ -16,6 +16,7 @@
 #include "error.h"
 #include "image_writer.h"
 #include "model.h"
+#include "namesakes.h"
 #include "pair_set.h"
 #include "refusal.h"
 #include "unwind_table.h"
@@ -27,6 +28,7 @@ struct closure {
 	struct comparison *comparison;
 	const struct unwind_table *unwind;
 	struct decoder *decoder;
+	struct namesakes *namesakes;
 	/** Pieces, relocations, imports: what the image is made of. */
 	struct image_description image;
 	struct refusals refusals;
@@ -58,12 +60,13 @@ struct closure {
 
 /**
  * @param[in] comparison Run; borrowed, like both programs, @p unwind (which may
- * be `NULL`) and @p decoder.
+ * be `NULL`), @p decoder and @p namesakes.
  */
 HFX_MUST_CHECK struct hfx_error *
 closure_init(struct closure *closure, struct program *old_program,
              struct program *new_program, struct comparison *comparison,
-             const struct unwind_table *unwind, struct decoder *decoder);
+             const struct unwind_table *unwind, struct decoder *decoder,
+             struct namesakes *namesakes);
 
 /**
  * Follow all references of the functions with `is_selected`, which grow by the

@@ -4,7 +4,6 @@
  * Constants are taken from OLD when it has the same under the same name, so
  * that their addresses stay what they were, else from NEW.
  */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +14,7 @@
 #include "closure_private.h"
 #include "debug_info.h"
 #include "match.h"
+#include "namesakes.h"
 
 #define REMEDY_DEBUG                                                           \
 	"Give debug information for both builds (-g), and a new variable a "   \
@@ -161,33 +161,6 @@ struct live {
 	bool is_ambiguous;
 };
 
-/* In a function, by the Itanium C++ ABI: the second `n` is `_ZZ1fvE1n_0`. */
-static bool is_local_entity(const struct symbol *symbol)
-{
-	return !strncmp(symbol->name, "_ZZ", 3);
-}
-
-/* Without the number that the compiler gave it. */
-static size_t base_length(const struct symbol *symbol)
-{
-	size_t length = match_base_length(symbol->name), digits = 0;
-
-	if (!is_local_entity(symbol))
-		return length;
-	while (isdigit((unsigned char)symbol->name[length - digits - 1]))
-		digits++;
-	return digits && symbol->name[length - digits - 1] == '_'
-	               ? length - digits - 1
-	               : length;
-}
-
-static bool same_base_name(const struct symbol *a, const struct symbol *b)
-{
-	size_t length = base_length(a);
-
-	return length == base_length(b) && !memcmp(a->name, b->name, length);
-}
-
 static struct hfx_error *scope_of(const struct program *program,
                                   const struct symbol *symbol, char **ret)
 {
@@ -214,73 +187,15 @@ static struct hfx_error *find_by_scope(struct closure *closure,
                                        const struct symbol *symbol,
                                        const char *scope, struct live *ret)
 {
-	const struct program *old = closure->old_program;
 	bool found = false;
 
 	if (symbol->peer != NO_INDEX)
 		HFX_TRY(has_scope(closure, symbol->peer, scope, &found));
 	*ret = (struct live){found ? symbol->peer : NO_INDEX, false};
-	for (uint32_t i = 0; !found && i < old->num_symbols; i++) {
-		const struct symbol *other = &old->symbols[i];
-
-		if (other->kind != SYMBOL_OBJECT || !other->is_local ||
-		    !same_base_name(other, symbol))
-			continue;
-		HFX_TRY(has_scope(closure, i, scope, &found));
-		if (found)
-			ret->old_symbol = i;
-	}
-	return NULL;
-}
-
-/* Whether two scopes differ at most in the number within their function. */
-static bool are_namesakes(const char *a, const char *b)
-{
-	const char *a_name = strrchr(a, '/'), *b_name = strrchr(b, '/');
-
-	if (!a_name || !b_name || strcmp(a_name, b_name) != 0)
-		return false;
-	while (a_name > a && isdigit((unsigned char)a_name[-1]))
-		a_name--;
-	while (b_name > b && isdigit((unsigned char)b_name[-1]))
-		b_name--;
-	return isdigit((unsigned char)*a_name) &&
-	       isdigit((unsigned char)*b_name) && a_name - a == b_name - b &&
-	       !memcmp(a, b, (size_t)(a_name - a));
-}
-
-static struct hfx_error *count_namesakes(const struct program *program,
-                                         const struct symbol *symbol,
-                                         const char *scope, size_t *ret)
-{
-	*ret = 0;
-	for (uint32_t i = 0; i < program->num_symbols; i++) {
-		const struct symbol *other = &program->symbols[i];
-		HFX_CLEANUP(hfx_free) char *other_scope = NULL;
-
-		if (other->kind != SYMBOL_OBJECT || !other->is_local ||
-		    !same_base_name(other, symbol))
-			continue;
-		HFX_TRY(scope_of(program, other, &other_scope));
-		*ret += other_scope && are_namesakes(other_scope, scope);
-	}
-	return NULL;
-}
-
-/*
- * Whether the function around has not as many static variables of one name as
- * before: then neither number nor order tells which is which.
- */
-static struct hfx_error *has_other_namesakes(struct closure *closure,
-                                             const struct symbol *symbol,
-                                             const char *scope, bool *ret)
-{
-	size_t num_old, num_new;
-
-	HFX_TRY(count_namesakes(closure->old_program, symbol, scope, &num_old));
-	HFX_TRY(count_namesakes(closure->new_program, symbol, scope, &num_new));
-	*ret = num_old && num_new && num_old != num_new;
-	return NULL;
+	if (found)
+		return NULL;
+	return namesakes_find_old(closure->namesakes, symbol, scope,
+	                          &ret->old_symbol);
 }
 
 /* Whether DWARF knows the current function, and so should its variables. */
@@ -330,14 +245,14 @@ static struct hfx_error *find_live(struct closure *closure,
 		return NULL;
 	bool is_named = symbol->peer != NO_INDEX && !is_numbered &&
 	                !strcmp(symbol->file, old->symbols[symbol->peer].file);
-	if (is_named && !is_local_entity(symbol))
+	if (is_named && !namesakes_is_local_entity(symbol))
 		return NULL;
 	HFX_TRY(scope_of(closure->new_program, symbol, &scope));
 	if (scope && *scope) {
 		if (!is_named)
 			HFX_TRY(find_by_scope(closure, symbol, scope, ret));
-		return has_other_namesakes(closure, symbol, scope,
-		                           &ret->is_ambiguous);
+		return namesakes_differ(closure->namesakes, symbol, scope,
+		                        &ret->is_ambiguous);
 	}
 	if (is_named)
 		return NULL;

@@ -25,6 +25,7 @@
 #include "closure_private.h"
 #include "debug_info.h"
 #include "decode.h"
+#include "namesakes.h"
 
 #define REMEDY_APART                                                           \
 	"Keep the order of these variables, or leave the function out with "   \
@@ -119,21 +120,15 @@ struct hfx_error *closure_can_mean(struct closure *closure,
 	return can_mean(closure, unit, object, ret);
 }
 
-/* "UNIT/FUNCTION/INDEX/NAME" with another function than `function`. */
-static bool is_inside_another(const char *scope, const char *function)
+/* "UNIT/FUNCTION/" with another function than @p function. */
+static bool is_head_of_another(const char *head, size_t head_length,
+                               const char *function)
 {
-	const char *name = strrchr(scope, '/');
 	size_t length = strlen(function);
-	const char *index = name;
 
-	while (index && index > scope && index[-1] >= '0' && index[-1] <= '9')
-		index--;
-	if (!name || index == name || index == scope || index[-1] != '/')
-		return false;
-	const char *end = index - 1;
-	return (size_t)(end - scope) < length + 1 ||
-	       memcmp(end - length, function, length) != 0 ||
-	       end[-(ptrdiff_t)length - 1] != '/';
+	return head_length < length + 2 ||
+	       head[head_length - length - 2] != '/' ||
+	       memcmp(head + head_length - length - 1, function, length) != 0;
 }
 
 /*
@@ -150,14 +145,17 @@ static struct hfx_error *is_of_another(struct closure *closure,
 	HFX_CLEANUP(debug_function_deinit) struct debug_function function = {0};
 	HFX_CLEANUP(hfx_free) char *scope = NULL;
 	HFX_CLEANUP(hfx_free) char *inlined = NULL;
+	size_t head_length;
 
 	*ret = false;
 	if (!debug || !object->is_local || !reference)
 		return NULL;
 	HFX_TRY(debug_info_variable_scope(debug, object->addr, &scope));
+	if (!scope_is_in_function(scope, &head_length))
+		return NULL;
 	HFX_TRY(debug_info_function(debug, addr, &function));
 	if (!function.name || !*function.name ||
-	    !is_inside_another(scope, function.name))
+	    !is_head_of_another(scope, head_length, function.name))
 		return NULL;
 	HFX_TRY(debug_info_inlined_at(debug, addr + reference->insn_off,
 	                              &inlined));

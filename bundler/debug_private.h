@@ -495,4 +495,9 @@ HFX_MUST_CHECK struct hfx_error *
 debug_signature(struct debug_info *debug, struct debug_subprogram *function,
                 char **name_ret, char **signature_ret);
 
+/** The name of these alone, which C has without reading any type. Owned. */
+HFX_MUST_CHECK struct hfx_error *
+debug_function_name(struct debug_info *debug, struct debug_subprogram *function,
+                    char **ret);
+
 #endif /* HFX_BUNDLER_DEBUG_PRIVATE_H */

@@ -561,3 +561,15 @@ struct hfx_error *debug_signature(struct debug_info *debug,
 	*signature_ret = HFX_TAKE(text);
 	return NULL;
 }
+
+struct hfx_error *debug_function_name(struct debug_info *debug,
+                                      struct debug_subprogram *function,
+                                      char **ret)
+{
+	HFX_CLEANUP(hfx_free) char *signature = NULL;
+
+	if (function->unit->is_c)
+		return debug_text_set(ret, "%s",
+		                      debug_name(&function->declaration));
+	return debug_signature(debug, function, ret, &signature);
+}

@@ -128,13 +128,12 @@ static struct hfx_error *add_function(struct debug_info *debug,
                                       Dwarf_Die *variable, char **text)
 {
 	HFX_CLEANUP(hfx_free) char *name = NULL;
-	HFX_CLEANUP(hfx_free) char *signature = NULL;
 	struct debug_subprogram function;
 	Dwarf_Die die = scope->die;
 	size_t index = 0;
 
 	HFX_TRY(debug_subprogram_get(debug, &die, &function));
-	HFX_TRY(debug_signature(debug, &function, &name, &signature));
+	HFX_TRY(debug_function_name(debug, &function, &name));
 	count_namesakes(&die, variable, debug_name(variable), &index);
 	return debug_text_set(text, "%s/%zu/%s", name, index, *text);
 }

@@ -371,7 +371,8 @@ static struct hfx_error *run_once(struct selection *selection, bool *again_ret)
 	HFX_TRY(select_families(selection));
 	HFX_TRY(closure_init(&selection->closure, selection->old_program,
 	                     selection->new_program, selection->comparison,
-	                     selection->unwind, selection->decoder));
+	                     selection->unwind, selection->decoder,
+	                     &selection->namesakes));
 	selection->has_closure = true;
 	HFX_TRY(find_kept_entries(selection));
 	HFX_TRY(check_entries(selection));
@@ -439,6 +440,8 @@ selection_init(struct selection *selection, const struct diff_options *options,
 	if (!selection->exclusions || !selection->keeps || !selection->takes ||
 	    !selection->needs_safe_point)
 		return hfx_error_no_memory();
+	HFX_TRY(namesakes_init(&selection->namesakes, old_program,
+	                       new_program));
 	HFX_TRY(registers_create(old_program, decoder,
 	                         &selection->old_registers));
 	HFX_TRY(registers_create(new_program, decoder,
@@ -461,6 +464,7 @@ bool selection_needs_safe_point(const struct selection *selection)
 void selection_deinit(struct selection *selection)
 {
 	drop_closure(selection);
+	namesakes_deinit(&selection->namesakes);
 	call_graph_destroy(selection->old_calls);
 	registers_destroy(selection->old_registers);
 	registers_destroy(selection->new_registers);

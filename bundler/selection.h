@@ -14,6 +14,7 @@
 #include "entry.h"
 #include "error.h"
 #include "model.h"
+#include "namesakes.h"
 #include "options.h"
 
 struct selection {
@@ -27,6 +28,7 @@ struct selection {
 	struct entry_checker *old_entries;
 	struct entry_checker *new_entries;
 	struct call_graph *old_calls;
+	struct namesakes namesakes;
 	struct registers *old_registers;
 	struct registers *new_registers;
 	/** Functions of NEW whose old entry must stay (register_check.h), and
