@@ -25,7 +25,6 @@
 #include "closure_private.h"
 #include "debug_info.h"
 #include "decode.h"
-#include "namesakes.h"
 
 #define REMEDY_APART                                                           \
 	"Keep the order of these variables, or leave the function out with "   \
@@ -43,6 +42,8 @@ struct reading {
 	/** The same; 0 as well when new code is not to use OLD's. */
 	uint64_t shared_addr;
 	bool is_constant;
+	/** In OLD, another object begins there that the code could mean. */
+	bool is_other_start;
 };
 
 struct readings {
@@ -56,114 +57,20 @@ static void readings_deinit(struct readings *readings)
 	free(readings->items);
 }
 
-/* ---- What a function can mean ------------------------------------------- */
-
-static const char *file_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-/* Link-time optimization has files of its own: "<artificial>", "ld-temp.o". */
-static bool is_source(const char *file)
-{
-	const char *suffix = strrchr(file, '.');
-
-	return suffix && strcmp(suffix, ".o") != 0 && *file != '<';
-}
-
-static struct hfx_error *unit_of(struct closure *closure, char **ret)
-{
-	const struct program *program = closure->new_program;
-
-	*ret = NULL;
-	if (!program->debug)
-		return NULL;
-	return debug_info_unit_at(program->debug, closure->function->addr,
-	                          false, ret);
-}
-
-/* No variable of the source: CSWTCH.3, __func__. */
-static bool is_made_by_compiler(const struct symbol *object)
-{
-	return strchr(object->name, '.') || !strncmp(object->name, "__", 2);
-}
-
-/*
- * What is local to another file has no name in the current function. But that a
- * symbol is local says little: linkers make those so that are not exported.
- */
-static struct hfx_error *can_mean(struct closure *closure, const char *unit,
-                                  const struct symbol *object, bool *ret)
-{
-	bool is_static = true;
-
-	*ret = !object->is_local || !unit || !*unit ||
-	       !is_source(object->file) ||
-	       !strcmp(file_name(unit), file_name(object->file));
-	if (*ret)
-		return NULL;
-	if (!is_made_by_compiler(object))
-		HFX_TRY(debug_info_is_static(closure->new_program->debug,
-		                             object->addr, &is_static));
-	*ret = !is_static;
-	return NULL;
-}
-
-struct hfx_error *closure_can_mean(struct closure *closure,
-                                   const struct symbol *object, bool *ret)
-{
-	HFX_CLEANUP(hfx_free) char *unit = NULL;
-
-	HFX_TRY(unit_of(closure, &unit));
-	return can_mean(closure, unit, object, ret);
-}
-
-/* "UNIT/FUNCTION/" with another function than @p function. */
-static bool is_head_of_another(const char *head, size_t head_length,
-                               const char *function)
-{
-	size_t length = strlen(function);
-
-	return head_length < length + 2 ||
-	       head[head_length - length - 2] != '/' ||
-	       memcmp(head + head_length - length - 1, function, length) != 0;
-}
-
-/*
- * Whether an object is a variable of another function, which is not inlined
- * where the reference is: the current function has no name for it.
- */
-static struct hfx_error *is_of_another(struct closure *closure,
-                                       const struct symbol *object,
-                                       const struct reference *reference,
-                                       bool *ret)
-{
-	struct debug_info *debug = closure->new_program->debug;
-	uint64_t addr = closure->function->addr;
-	HFX_CLEANUP(debug_function_deinit) struct debug_function function = {0};
-	HFX_CLEANUP(hfx_free) char *scope = NULL;
-	HFX_CLEANUP(hfx_free) char *inlined = NULL;
-	size_t head_length;
-
-	*ret = false;
-	if (!debug || !object->is_local || !reference)
-		return NULL;
-	HFX_TRY(debug_info_variable_scope(debug, object->addr, &scope));
-	if (!scope_is_in_function(scope, &head_length))
-		return NULL;
-	HFX_TRY(debug_info_function(debug, addr, &function));
-	if (!function.name || !*function.name ||
-	    !is_head_of_another(scope, head_length, function.name))
-		return NULL;
-	HFX_TRY(debug_info_inlined_at(debug, addr + reference->insn_off,
-	                              &inlined));
-	*ret = !inlined;
-	return NULL;
-}
-
 /* ---- Readings ----------------------------------------------------------- */
+
+/* OLD may refer there for the sake of another object, which begins there. */
+static struct hfx_error *is_other_start(struct closure *closure,
+                                        const struct reading *reading,
+                                        bool *ret)
+{
+	const struct program *old = closure->old_program;
+	struct place place = place_at(old, reading->old_addr);
+
+	*ret = reading->old_addr && place.kind == PLACE_OBJECT && !place.off &&
+	       place.symbol != &old->symbols[reading->object->peer];
+	return *ret ? closure_could_mean(closure, place.symbol, ret) : NULL;
+}
 
 static struct hfx_error *add_reading(struct closure *closure,
                                      const struct symbol *object, uint64_t addr,
@@ -179,6 +86,7 @@ static struct hfx_error *add_reading(struct closure *closure,
 		reading.old_addr =
 			closure->old_program->symbols[object->peer].addr +
 			(addr - object->addr);
+	HFX_TRY(is_other_start(closure, &reading, &reading.is_other_start));
 	HFX_TRY(closure_old_object(closure, object, &reading.shared_addr));
 	if (reading.shared_addr)
 		reading.shared_addr += addr - object->addr;
@@ -213,7 +121,7 @@ static bool counts_up_to_zero(const struct function *function)
 	return false;
 }
 
-static struct hfx_error *add_if_near(struct closure *closure, const char *unit,
+static struct hfx_error *add_if_near(struct closure *closure,
                                      const struct symbol *object, uint64_t addr,
                                      bool counts_up, struct readings *readings)
 {
@@ -232,7 +140,9 @@ static struct hfx_error *add_if_near(struct closure *closure, const char *unit,
 	 */
 	if (place.symbol != object || !is_near(object, addr, counts_up))
 		return NULL;
-	HFX_TRY(can_mean(closure, unit, object, &can));
+	HFX_TRY(closure_can_mean(closure, object, &can));
+	/* Equal constants of several files are one. */
+	can |= object->addr == addr && place_is_constant(&place);
 	return can ? add_reading(closure, object, addr, readings) : NULL;
 }
 
@@ -241,24 +151,46 @@ static struct hfx_error *find_readings(struct closure *closure, uint64_t addr,
                                        struct readings *readings)
 {
 	const struct program *program = closure->new_program;
-	HFX_CLEANUP(hfx_free) char *unit = NULL;
 	const struct symbol *object;
 	uint64_t limit = addr > MAX_BIAS ? addr - MAX_BIAS : 0;
 	bool counts_up =
 		use->is_indexed && counts_up_to_zero(closure->function);
 
-	HFX_TRY(unit_of(closure, &unit));
 	for (object = program_object_before(program, addr + 1);
 	     object && object->addr + object->size >= limit;
 	     object = program_object_before(program, object->addr))
-		HFX_TRY(add_if_near(closure, unit, object, addr, counts_up,
+		HFX_TRY(add_if_near(closure, object, addr, counts_up,
 		                    readings));
 	for (object = program_object_after(program, addr);
 	     object && object->addr - addr <= MAX_BIAS;
 	     object = program_object_after(program, object->addr))
-		HFX_TRY(add_if_near(closure, unit, object, addr, counts_up,
+		HFX_TRY(add_if_near(closure, object, addr, counts_up,
 		                    readings));
 	return NULL;
+}
+
+static bool has_reading(const struct readings *readings,
+                        const struct symbol *object)
+{
+	for (size_t i = 0; i < readings->num_items; i++)
+		if (readings->items[i].object == object)
+			return true;
+	return false;
+}
+
+/* What begins at `addr` is not meant: perhaps the end of what ends there is. */
+static struct hfx_error *add_end(struct closure *closure, uint64_t addr,
+                                 struct readings *readings)
+{
+	const struct symbol *table = closure_used_table(closure, addr);
+	bool can;
+
+	if (!table && !readings->num_items)
+		table = closure_table_before(closure, addr);
+	if (!table || has_reading(readings, table))
+		return NULL;
+	HFX_TRY(closure_can_mean(closure, table, &can));
+	return can ? add_reading(closure, table, addr, readings) : NULL;
 }
 
 /* ---- Choosing ----------------------------------------------------------- */
@@ -277,16 +209,6 @@ static bool is_landmark(const struct program *program, uint64_t addr)
 {
 	return addr &&
 	       program_landmark_after(program, addr - 1, addr + 1) == addr;
-}
-
-/* OLD refers there for the sake of another object, which begins there. */
-static bool is_start_of_another(const struct program *old,
-                                const struct reading *reading)
-{
-	struct place place = place_at(old, reading->old_addr);
-
-	return place.kind == PLACE_OBJECT && !place.off &&
-	       place.symbol != &old->symbols[reading->object->peer];
 }
 
 /*
@@ -316,7 +238,7 @@ static bool has_use_in_old(const struct closure *closure, uint64_t addr,
 	uint64_t old_addr = reading->old_addr;
 	uint32_t peer = closure->function->peer;
 
-	if (!old_addr || is_start_of_another(old, reading) ||
+	if (!old_addr || reading->is_other_start ||
 	    is_use_of_another(closure, addr, reading, by_function))
 		return false;
 	if (!by_function)
@@ -546,8 +468,8 @@ static struct hfx_error *is_plain(struct closure *closure,
 	*ret = place->kind != PLACE_OBJECT || !place->off;
 	if (!*ret || place->kind != PLACE_OBJECT || !place->symbol)
 		return NULL;
-	HFX_TRY(is_of_another(closure, place->symbol, use->reference,
-	                      is_strange_ret));
+	HFX_TRY(closure_is_strange(closure, place->symbol, use->reference,
+	                           is_strange_ret));
 	*ret = !*is_strange_ret;
 	return NULL;
 }
@@ -584,6 +506,8 @@ struct hfx_error *closure_resolve_far(struct closure *closure,
 	if (plain)
 		return NULL;
 	HFX_TRY(find_readings(closure, place->addr, use, &readings));
+	if (is_strange)
+		HFX_TRY(add_end(closure, place->addr, &readings));
 	if (!readings.num_items || (readings.num_items == 1 &&
 	                            readings.items[0].object == place->symbol))
 		return NULL;

@@ -155,10 +155,27 @@ HFX_MUST_CHECK struct hfx_error *closure_resolve_far(struct closure *closure,
                                                      struct target *ret,
                                                      bool *is_done_ret);
 
-/** Whether the current function can mean @p object by its name. */
+/**
+ * Whether the current function can mean @p object by its name
+ * (closure_naming.c).
+ */
 HFX_MUST_CHECK struct hfx_error *closure_can_mean(struct closure *closure,
                                                   const struct symbol *object,
                                                   bool *ret);
+
+/** The same of OLD's code of the current function, and an object of OLD. */
+HFX_MUST_CHECK struct hfx_error *
+closure_could_mean(struct closure *closure, const struct symbol *old_object,
+                   bool *ret);
+
+/**
+ * Whether the code at @p reference has no name for what begins where it refers
+ * to: a variable of another file, or of another function, which is not inlined
+ * there.
+ */
+HFX_MUST_CHECK struct hfx_error *
+closure_is_strange(struct closure *closure, const struct symbol *object,
+                   const struct reference *reference, bool *ret);
 
 /**
  * OLD's address of an object of NEW, if new code is to use that one: a

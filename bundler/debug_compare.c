@@ -351,24 +351,6 @@ struct hfx_error *debug_info_is_array(struct debug_info *debug, uint64_t addr,
 	return NULL;
 }
 
-struct hfx_error *debug_info_is_static(struct debug_info *debug, uint64_t addr,
-                                       bool *ret)
-{
-	const struct debug_variable *variable;
-	Dwarf_Attribute attr;
-	bool is_external = false;
-
-	*ret = false;
-	HFX_TRY(debug_variable_at(debug, addr, &variable));
-	if (!variable)
-		return NULL;
-	Dwarf_Die die = variable->die;
-	(void)dwarf_formflag(dwarf_attr_integrate(&die, DW_AT_external, &attr),
-	                     &is_external);
-	*ret = !is_external;
-	return NULL;
-}
-
 struct hfx_error *debug_info_variable_source(struct debug_info *debug,
                                              uint64_t addr, char **ret)
 {

@@ -346,10 +346,23 @@ debug_info_variable_alignment(struct debug_info *debug, uint64_t addr,
 HFX_MUST_CHECK struct hfx_error *debug_info_is_array(struct debug_info *debug,
                                                      uint64_t addr, bool *ret);
 
-/** Whether only its own file can name the variable at @p addr; false if it is
- * unknown. */
-HFX_MUST_CHECK struct hfx_error *debug_info_is_static(struct debug_info *debug,
-                                                      uint64_t addr, bool *ret);
+/** Whether the source of a function has a name for a variable. */
+enum debug_naming {
+	/** DWARF has one of them not. */
+	DEBUG_NAMING_UNKNOWN,
+	/** It has: the variable is not static, or of the same unit. */
+	DEBUG_NAMING_CAN,
+	/** It has not, but both units were optimized together. */
+	DEBUG_NAMING_MAY,
+	/** It has not. */
+	DEBUG_NAMING_CANNOT,
+};
+
+/** Whether code of the function at @p function_addr may mean a variable. */
+HFX_MUST_CHECK struct hfx_error *debug_info_naming(struct debug_info *debug,
+                                                   uint64_t function_addr,
+                                                   uint64_t variable_addr,
+                                                   enum debug_naming *ret);
 
 /** "file:line" of the variable at @p addr, owned; "" if unknown. */
 HFX_MUST_CHECK struct hfx_error *

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Addresses at which one variable begins and from which another is counted:
+ * which of the two the code can mean, by the debug information.
+ */
+#include <stdio.h>
+
+#include "sandbox.h"
+
+/* Variables in the order of the source, with nothing of others in between. */
+#define HEAD                                                                   \
+	"#include <stdio.h>\n"                                                 \
+	"#define NOINLINE __attribute__((noinline))\n"                         \
+	"#define ROW __attribute__((section(\".data.row\"), aligned(4)))\n"
+
+/* In a file of its own: `gap` before or behind what the others cannot name. */
+static const char counter[] = HEAD "#ifdef NEW\n"
+				   "int gap[4] ROW = {9};\n"
+				   "#endif\n"
+				   "static int calls ROW = 70;\n"
+				   "int bump(void) { return calls++; }\n";
+
+/* One element before `table` is what begins there in the other file. */
+static const char reader[] =
+	HEAD "int bump(void);\n"
+	     "#ifndef NEW\n"
+	     "int gap[4] ROW = {9};\n"
+	     "#else\n"
+	     "extern int gap[4];\n"
+	     "#endif\n"
+	     "int table[3] ROW = {1, 2, 3};\n"
+	     "NOINLINE static int look(int n)\n"
+	     "{ const int *before;\n"
+	     "  __asm__(\"lea table-4(%%rip), %0\" : \"=r\"(before));\n"
+	     "  return before[n] * V(10, 100); }\n"
+	     "int main(void)\n"
+	     "{ gap[0] += bump() + bump(); table[0] += gap[0];\n"
+	     "  printf(\"%d %d %d\\n\", look(1), look(2), gap[0]);\n"
+	     "  return bump() != 72; }\n";
+
+static const char *const linkers[] = {"bfd", "gold", "lld", "mold"};
+
+static void check_each_linker(const char *compiler, const char *source)
+{
+	char flags[128];
+
+	for (size_t i = 0; i < sizeof(linkers) / sizeof(*linkers); i++) {
+		snprintf(flags, sizeof(flags), "%s -fuse-ld=%s counter.c",
+		         compiler, linkers[i]);
+		print_message("%s\n", flags);
+		expect_behaves_as_new(flags, source);
+	}
+}
+
+static void need_linkers(void)
+{
+	need_program("ld.gold");
+	need_program("ld.lld");
+	need_program("mold");
+}
+
+static void a_table_behind_a_variable_of_another_file(void **state)
+{
+	(void)state;
+	need_linkers();
+	write_source("counter.c", counter);
+	check_each_linker("-O1 -fno-toplevel-reorder", reader);
+}
+
+static void a_table_behind_a_variable_of_another_file_by_clang(void **state)
+{
+	(void)state;
+	need_linkers();
+	write_source("counter.c", counter);
+	check_each_linker("clang -O1", reader);
+}
+
+/* The end of `list` is one element before `table`, too. */
+static void the_end_of_a_table_before_a_variable_of_another_file(void **state)
+{
+	static const char first[] = HEAD "int list[4] ROW = {1, 2, 3, 4};\n";
+	static const char between[] =
+		HEAD "static int V(other, calls) ROW = V(500, 70);\n"
+		     "static int V(calls, other) ROW = V(70, 500);\n"
+		     "int bump(void) { return calls++ + other++; }\n"
+		     "#ifndef NEW\n"
+		     "int gap[4] ROW = {9};\n"
+		     "#endif\n";
+	static const char last[] = HEAD
+		"extern int list[4];\n"
+		"int bump(void);\n"
+		"int table[3] ROW = {1, 2, 3};\n"
+		"#ifdef NEW\n"
+		"int gap[4] ROW = {9};\n"
+		"#else\n"
+		"extern int gap[4];\n"
+		"#endif\n"
+		"NOINLINE static int total(void)\n"
+		"{ int sum = 0, *end;\n"
+		"  __asm__(\"lea list+16(%%rip), %0\" : \"=r\"(end));\n"
+		"  for (int *p = list; p != end; p++) sum += *p * V(1, 100);\n"
+		"  return sum + table[1]; }\n"
+		"int main(void)\n"
+		"{ list[1] += bump() + gap[0]; table[1]++;\n"
+		"  printf(\"%d %d\\n\", total(), bump()); return 0; }\n";
+
+	(void)state;
+	write_source("first.c", first);
+	write_source("between.c", between);
+	expect_behaves_as_new("-O1 -fno-toplevel-reorder first.c between.c",
+	                      last);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		SANDBOX_TEST(a_table_behind_a_variable_of_another_file),
+		SANDBOX_TEST(
+			a_table_behind_a_variable_of_another_file_by_clang),
+		SANDBOX_TEST(
+			the_end_of_a_table_before_a_variable_of_another_file),
+	};
+
+	sandbox_filter(argc, argv);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
