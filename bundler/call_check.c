@@ -140,28 +140,26 @@ static struct hfx_error *describe_change(const struct call_check *check,
 {
 	struct debug_info *old_debug = check->old_program->debug;
 	struct debug_info *new_debug = check->new_program->debug;
-	uint64_t old_addr = check->old_program->functions[function->peer].addr;
-	struct debug_function old_text = {0}, new_text = {0};
-	bool same = true;
+	const struct function *old =
+		&check->old_program->functions[function->peer];
+	const struct debug_call_pair calls = {
+		.old_addr = old->addr,
+		.new_addr = function->addr,
+		.are_folded = old->num_symbols > 1 || function->num_symbols > 1,
+	};
+	HFX_CLEANUP(hfx_free) char *difference = NULL;
 
 	*ret = NULL;
-	if (old_debug && new_debug)
-		HFX_TRY(debug_info_same_call(old_debug, new_debug, old_addr,
-		                             function->addr, &same));
-	if (same)
+	if (!old_debug || !new_debug)
 		return NULL;
-	struct hfx_error *err =
-		debug_info_function(old_debug, old_addr, &old_text);
-	if (!err)
-		err = debug_info_function(new_debug, function->addr, &new_text);
-	if (!err && asprintf(ret, "its signature changed from \"%s\" to \"%s\"",
-	                     old_text.signature, new_text.signature) < 0) {
+	HFX_TRY(debug_info_call_differs(old_debug, new_debug, &calls,
+	                                &difference));
+	if (difference &&
+	    asprintf(ret, "its signature changed %s", difference) < 0) {
 		*ret = NULL;
-		err = hfx_error_no_memory();
+		return hfx_error_no_memory();
 	}
-	debug_function_deinit(&old_text);
-	debug_function_deinit(&new_text);
-	return err;
+	return NULL;
 }
 
 static bool has_private_convention(const struct call_check *check,

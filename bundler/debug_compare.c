@@ -257,29 +257,6 @@ debug_info_compare_types(struct debug_info *old_debug,
 	return NULL;
 }
 
-struct hfx_error *debug_info_same_call(struct debug_info *old_debug,
-                                       struct debug_info *new_debug,
-                                       uint64_t old_addr, uint64_t new_addr,
-                                       bool *ret)
-{
-	HFX_CLEANUP(debug_pair_deinit)
-	struct debug_pair pair = {.old_debug = old_debug,
-	                          .new_debug = new_debug};
-	struct debug_subprogram old_function;
-	struct debug_subprogram new_function;
-	bool found;
-
-	*ret = true;
-	HFX_TRY(debug_subprogram_at(old_debug, old_addr, &old_function,
-	                            &found));
-	if (found)
-		HFX_TRY(debug_subprogram_at(new_debug, new_addr, &new_function,
-		                            &found));
-	if (!found)
-		return NULL;
-	return debug_functions_equal(&pair, &old_function, &new_function, ret);
-}
-
 static struct hfx_error *tell_types(struct debug_pair *pair, Dwarf_Die *old_die,
                                     Dwarf_Die *new_die, char **ret)
 {

@@ -307,13 +307,27 @@ debug_info_compare_types(struct debug_info *old_debug,
                          const struct debug_function_pair *functions,
                          size_t count, struct debug_type_changes *ret);
 
+/** Addresses of a function of both builds. */
+struct debug_call_pair {
+	uint64_t old_addr;
+	uint64_t new_addr;
+	/** Functions of several names are there in one of the builds. */
+	bool are_folded;
+};
+
 /**
- * Whether two functions are called alike: parameters, result, varargs, calling
- * convention. Where DWARF has one of them not, they count as alike.
+ * Say how two functions are called differently, as text: `from "int f(int)" to
+ * "int f(long)"`. Compared are parameters, result, varargs and calling
+ * convention. Where several functions have one address, each is compared with
+ * those of its name. Where DWARF has none at one of the addresses, they count
+ * as called alike.
+ *
+ * @param[out] ret Owned; `NULL` when they are called alike.
  */
 HFX_MUST_CHECK struct hfx_error *
-debug_info_same_call(struct debug_info *old_debug, struct debug_info *new_debug,
-                     uint64_t old_addr, uint64_t new_addr, bool *ret);
+debug_info_call_differs(struct debug_info *old_debug,
+                        struct debug_info *new_debug,
+                        const struct debug_call_pair *calls, char **ret);
 
 /** Addresses of a variable of both builds; offsets of a thread-local one. */
 struct debug_variable_pair {

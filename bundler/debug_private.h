@@ -166,6 +166,12 @@ debug_ranges_add(const struct debug_info *debug, struct debug_ranges *ranges,
 
 void debug_ranges_sort(struct debug_ranges *ranges);
 
+/**
+ * Number of the first of the ranges that begin where the last one at or before
+ * @p addr does; `num_items` if there is none.
+ */
+size_t debug_ranges_first(const struct debug_ranges *ranges, uint64_t addr);
+
 /** Index of the first range that holds @p addr, or DEBUG_NO_INDEX. */
 uint32_t debug_ranges_find(const struct debug_ranges *ranges, uint64_t addr);
 

@@ -57,6 +57,19 @@ static size_t count_before(const struct debug_ranges *ranges, uint64_t addr)
 	return low;
 }
 
+size_t debug_ranges_first(const struct debug_ranges *ranges, uint64_t addr)
+{
+	size_t behind = count_before(ranges, addr);
+	size_t first = behind - 1;
+
+	if (!behind)
+		return ranges->num_items;
+	while (first > 0 && ranges->items[first - 1].low_addr ==
+	                            ranges->items[behind - 1].low_addr)
+		first--;
+	return first;
+}
+
 /*
  * Functions do not overlap, but where code was folded several begin at one
  * address; the first of them stands for all.
@@ -64,16 +77,12 @@ static size_t count_before(const struct debug_ranges *ranges, uint64_t addr)
 uint32_t debug_ranges_find(const struct debug_ranges *ranges, uint64_t addr)
 {
 	const struct debug_range *items = ranges->items;
-	size_t index = count_before(ranges, addr);
-	uint32_t found = DEBUG_NO_INDEX;
-	uint64_t low_addr;
+	size_t first = debug_ranges_first(ranges, addr);
 
-	if (index == 0)
-		return DEBUG_NO_INDEX;
-	low_addr = items[index - 1].low_addr;
-	while (index-- > 0 && items[index].low_addr == low_addr) {
-		if (addr < items[index].high_addr)
-			found = items[index].index;
-	}
-	return found;
+	for (size_t i = first; i < ranges->num_items &&
+	                       items[i].low_addr == items[first].low_addr;
+	     i++)
+		if (addr < items[i].high_addr)
+			return items[i].index;
+	return DEBUG_NO_INDEX;
 }

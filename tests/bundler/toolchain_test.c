@@ -226,6 +226,45 @@ static void static_programs(void **state)
 }
 
 /* Its arrays of constructors end where the changed table begins. */
+/*
+ * One address, two functions that changed alike; whose debug information comes
+ * first is not the same in the two builds.
+ */
+#define FOLDED(parameter)                                                      \
+	"#include <stdio.h>\n"                                                 \
+	"#define NOINLINE __attribute__((noinline, noclone))\n"                \
+	"#define TWO NOINLINE int two(long *p)\\\n"                            \
+	"{ puts(\"two\"); return !p + V(1, 2); }\n"                            \
+	"struct s { int a; };\n"                                               \
+	"V(TWO, )\n"                                                           \
+	"NOINLINE int one(" parameter ")\n"                                    \
+	"{ puts(\"two\"); return !p + V(1, 2); }\n"                            \
+	"V(, TWO)\n"                                                           \
+	"int (*volatile first)(void *) = (int (*)(void *))one;\n"              \
+	"int (*volatile second)(long *) = two;\n"                              \
+	"int main(void)\n"                                                     \
+	"{ return printf(\"%d %d\\n\", first(0), second(0)) < 0; }\n"
+
+#define FOLD                                                                   \
+	"-O2 -ffunction-sections -fuse-ld=lld -Wl,--build-id "                 \
+	"-Wl,--icf=all -Wno-cast-function-type"
+
+static void folded_functions_of_several_signatures(void **state)
+{
+	(void)state;
+	need_program("ld.lld");
+	expect_behaves_as_new(FOLD, FOLDED("struct s *p"));
+}
+
+static void folded_functions_of_which_one_changed_its_signature(void **state)
+{
+	(void)state;
+	need_program("ld.lld");
+	expect_refused(FOLD, FOLDED("V(struct s *, long) p"), "one",
+	               "from \"int one(struct s *p)\" to "
+	               "\"int one(long int p)\"");
+}
+
 static void startup_code_of_static_programs_is_the_same(void **state)
 {
 	static const char text[] =
@@ -267,6 +306,9 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(kept_relocations_of_loads_from_slots),
 		SANDBOX_TEST(static_programs),
 		SANDBOX_TEST(startup_code_of_static_programs_is_the_same),
+		SANDBOX_TEST(folded_functions_of_several_signatures),
+		SANDBOX_TEST(
+			folded_functions_of_which_one_changed_its_signature),
 		SANDBOX_TEST(fixed_address_without_relocations_is_refused),
 	};
 

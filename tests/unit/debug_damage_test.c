@@ -95,12 +95,14 @@ static void ask_pair(struct outcome *outcome, const struct build *sound,
 {
 	struct debug_info *debug = outcome->build->debug;
 	const struct debug_variable_pair variables = {addr, addr, false};
+	const struct debug_call_pair calls = {addr, addr, true};
+	char *difference = NULL;
 	char *types = NULL;
 	uint64_t alignment;
-	bool same;
 
-	is_answer(outcome,
-	          debug_info_same_call(debug, sound->debug, addr, addr, &same));
+	if (is_answer(outcome, debug_info_call_differs(debug, sound->debug,
+	                                               &calls, &difference)))
+		free(difference);
 	is_answer(outcome,
 	          debug_info_variable_alignment(debug, addr, &alignment));
 	if (is_answer(outcome, debug_info_variable_differs(debug, sound->debug,
