@@ -120,6 +120,21 @@ static struct hfx_error *add_symbol(struct program *program,
 	return NULL;
 }
 
+/*
+ * Whether the symbol is a place in memory: mold leaves symbols of files that
+ * were link-time optimized in sections that are not loaded.
+ */
+static bool is_in_memory(Elf *elf, const GElf_Sym *sym)
+{
+	GElf_Shdr shdr;
+
+	if (sym->st_shndx == SHN_UNDEF || sym->st_shndx == SHN_ABS)
+		return false;
+	return sym->st_shndx >= SHN_LORESERVE ||
+	       !gelf_getshdr(elf_getscn(elf, sym->st_shndx), &shdr) ||
+	       (shdr.sh_flags & SHF_ALLOC);
+}
+
 static struct hfx_error *read_symbol_table(struct program *program, Elf *elf,
                                            Elf_Scn *scn, const GElf_Shdr *shdr)
 {
@@ -138,7 +153,7 @@ static struct hfx_error *read_symbol_table(struct program *program, Elf *elf,
 			return elf_file_error(program->elf, ".strtab");
 		if (GELF_ST_TYPE(sym.st_info) == STT_FILE)
 			file = name;
-		else if (sym.st_shndx != SHN_UNDEF && sym.st_shndx != SHN_ABS)
+		else if (is_in_memory(elf, &sym))
 			HFX_TRY(add_symbol(
 				program, &sym, name,
 				GELF_ST_BIND(sym.st_info) == STB_LOCAL ? file

@@ -227,6 +227,37 @@ static void static_programs(void **state)
 
 /* Its arrays of constructors end where the changed table begins. */
 /*
+ * mold leaves names of link-time optimized files in sections that are not
+ * loaded. Their values look like addresses of constants: here in a jump table.
+ */
+static void symbols_of_sections_that_are_not_loaded(void **state)
+{
+	(void)state;
+	build_pair(
+		"-O2",
+		"#include <stdio.h>\n#include <stdlib.h>\n"
+		"#ifndef NEW\n"
+		"__asm__(\".pushsection .nowhere,\\\"\\\",@progbits\\n\"\n"
+		"        \".zero 0x2000\\n.altmacro\\n.macro put n\\n\"\n"
+		"        \"l\\\\n: .long 0\\n.endm\\n.set n,0\\n\"\n"
+		"        \".rept 512\\nput %n\\n.set n,n+1\\n.endr\\n\"\n"
+		"        \".noaltmacro\\n.popsection\\n\");\n"
+		"#endif\n"
+		"__attribute__((noinline)) int same(int n)\n"
+		"{ switch (n) {\n"
+		"  case 0: return puts(\"zero\"); case 1: return 5;\n"
+		"  case 2: return puts(\"two\"); case 3: return n * 7;\n"
+		"  case 4: return printf(\"%d\", n); case 5: return 1;\n"
+		"  case 6: return getchar(); case 7: return rand(); }\n"
+		"  return 0; }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; puts(V(\"a\", \"b\")); return same(argc); }\n");
+	SCOPED_JSON *report = diff(0, "");
+	expect_listed(report, "changed", "main", "instead of");
+	expect_not_listed(report, "same");
+}
+
+/*
  * One address, two functions that changed alike; whose debug information comes
  * first is not the same in the two builds.
  */
@@ -306,6 +337,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(kept_relocations_of_loads_from_slots),
 		SANDBOX_TEST(static_programs),
 		SANDBOX_TEST(startup_code_of_static_programs_is_the_same),
+		SANDBOX_TEST(symbols_of_sections_that_are_not_loaded),
 		SANDBOX_TEST(folded_functions_of_several_signatures),
 		SANDBOX_TEST(
 			folded_functions_of_which_one_changed_its_signature),
