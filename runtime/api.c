@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api.h"
@@ -14,6 +15,7 @@
 #include "log.h"
 #include "perf_map.h"
 #include "target.h"
+#include "waiting.h"
 
 /**
  * Process that is inside an apply or revert. A pid rather than a flag: a child
@@ -21,42 +23,82 @@
  */
 static atomic_int busy_pid;
 
+/** Its thread. */
+static atomic_int busy_tid;
+
 /**
  * Stack pointer of the call that is in progress: what is above it is the
  * program's. Guarded by `busy_pid`.
  */
 static uint64_t caller_stack_addr;
 
+/**
+ * Process in which a thread that loads a library waits for the end of a change:
+ * it comes next, since others wait for what it holds.
+ */
+static atomic_int loading_pid;
+
 /** Set by the first change that could not be undone. */
 static atomic_bool is_poisoned;
 
-/** @param[in] frame Of the function that the program has called. */
-static struct hfx_error *begin(const void *frame)
+/** @param[in] is_loading Whether the thread is the one of `loading_pid`. */
+static struct hfx_error *begin(const void *frame, bool is_loading)
 {
 	int self = (int)getpid();
 	int seen = atomic_load(&busy_pid);
+	bool is_next = is_loading || atomic_load(&loading_pid) != self;
 
 	if (atomic_load(&is_poisoned))
 		return hfx_error_create(HFX_ERROR_POISONED,
 		                        "an earlier change failed half-way and "
 		                        "could not be undone; replace the "
 		                        "process");
-	if (seen == self ||
+	if (seen == self || !is_next ||
 	    !atomic_compare_exchange_strong(&busy_pid, &seen, self))
 		return hfx_error_create(HFX_ERROR_BUSY,
 		                        "another apply or revert is in "
 		                        "progress");
+	atomic_store(&busy_tid, gettid());
 	caller_stack_addr = (uint64_t)(uintptr_t)frame;
 	return NULL;
 }
 
-/** Give @p err on. */
-static struct hfx_error *end(struct hfx_error *err)
+struct hfx_error *api_begin(const void *frame)
+{
+	return begin(frame, false);
+}
+
+struct hfx_error *api_begin_loading(const void *frame)
+{
+	const struct timespec pause = {.tv_nsec = API_LOADING_PAUSE_NS};
+	struct hfx_error *err;
+
+	atomic_store(&loading_pid, (int)getpid());
+	for (int i = 0;; i++) {
+		err = begin(frame, true);
+		if (hfx_error_code(err) != HFX_ERROR_BUSY ||
+		    i == API_LOADING_TRIES)
+			break;
+		hfx_error_destroy(err);
+		nanosleep(&pause, NULL);
+	}
+	atomic_store(&loading_pid, 0);
+	return err;
+}
+
+struct hfx_error *api_end(struct hfx_error *err)
 {
 	if (hfx_error_code(err) == HFX_ERROR_POISONED)
 		atomic_store(&is_poisoned, true);
+	atomic_store(&busy_tid, 0);
 	atomic_store(&busy_pid, 0);
+	waiting_catch_up();
 	return err;
+}
+
+bool api_is_changing(void)
+{
+	return atomic_load(&busy_tid) == gettid();
 }
 
 bool api_is_poisoned(void)
@@ -117,8 +159,7 @@ static void give_stop(const struct commit_result *result,
 	memcpy(stop, &full, full.sz < sizeof(full) ? full.sz : sizeof(full));
 }
 
-/** This process as a target, for a change. */
-static struct hfx_error *open_self(const char *helper_path, struct target **ret)
+struct hfx_error *api_open_self(const char *helper_path, struct target **ret)
 {
 	return target_create_self(helper_path, caller_stack_addr, ret);
 }
@@ -127,7 +168,8 @@ static struct hfx_error *take_apply_options(const struct hfx_apply_opts *from,
                                             struct hfx_apply_opts *to)
 {
 	const uint32_t known = HFX_APPLY_DRY_RUN | HFX_APPLY_ALLOW_ACTIVE |
-	                       HFX_APPLY_REPLACE_ALL | HFX_APPLY_REDIRECT_CALLS;
+	                       HFX_APPLY_REPLACE_ALL |
+	                       HFX_APPLY_REDIRECT_CALLS | HFX_APPLY_WAIT;
 
 	*to = (struct hfx_apply_opts){.sz = sizeof(*to)};
 	if (from)
@@ -173,8 +215,8 @@ static struct hfx_error *copy_ids(const struct hfx_patch_id *ids, size_t count,
 	return NULL;
 }
 
-static struct hfx_error *apply(const struct bundle *bundle,
-                               const struct hfx_apply_opts *opts)
+struct hfx_error *api_apply(const struct bundle *bundle,
+                            const struct hfx_apply_opts *opts, bool *waits_ret)
 {
 	HFX_CLEANUP(hfx_free) struct digest *replaces = NULL;
 	struct engine_options options = {
@@ -185,6 +227,7 @@ static struct hfx_error *apply(const struct bundle *bundle,
 		.num_replaces = opts->num_replaces,
 		.timeout_ms = opts->timeout_ms,
 		.max_pause_us = opts->max_pause_us,
+		.waits_ret = waits_ret,
 	};
 	struct commit_result result = {0};
 	struct target *target;
@@ -192,7 +235,7 @@ static struct hfx_error *apply(const struct bundle *bundle,
 
 	HFX_TRY(copy_ids(opts->replaces, opts->num_replaces, &replaces));
 	options.replaces = replaces;
-	HFX_TRY(open_self(opts->helper_path, &target));
+	HFX_TRY(api_open_self(opts->helper_path, &target));
 	err = engine_apply(target, bundle, &options, &result);
 	if (!err && !options.dry_run)
 		write_perf_map(target);
@@ -211,6 +254,7 @@ static struct hfx_error *read_and_apply(const char *path, int fd,
 	struct hfx_apply_opts known;
 	struct bundle *bundle;
 	struct hfx_error *err;
+	struct digest id;
 
 	HFX_TRY(take_apply_options(opts, &known));
 	HFX_TRY(api_load_trust(&trust));
@@ -218,10 +262,17 @@ static struct hfx_error *read_and_apply(const char *path, int fd,
 		HFX_TRY(bundle_read_trusted(path, trust, &bundle));
 	else
 		HFX_TRY(bundle_read_fd(fd, trust, &bundle));
-	err = apply(bundle, &known);
+	id = bundle->id;
+	if (known.flags & HFX_APPLY_WAIT) {
+		err = waiting_apply(bundle, &known);
+	} else {
+		err = api_apply(bundle, &known, NULL);
+		bundle_destroy(bundle);
+	}
+	if (!err && !(known.flags & HFX_APPLY_DRY_RUN))
+		waiting_drop_replaced(&known, &id);
 	if (!err && id_ret)
-		memcpy(id_ret->bytes, bundle->id.bytes, sizeof(id_ret->bytes));
-	bundle_destroy(bundle);
+		memcpy(id_ret->bytes, id.bytes, sizeof(id_ret->bytes));
 	return path ? hfx_error_wrap(err, "%s", path) : err;
 }
 
@@ -231,10 +282,10 @@ static struct hfx_error *locked_apply(const char *path, int fd,
                                       const void *frame)
 {
 	int saved_errno = errno;
-	struct hfx_error *err = begin(frame);
+	struct hfx_error *err = api_begin(frame);
 
 	if (!err)
-		err = end(read_and_apply(path, fd, opts, id_ret));
+		err = api_end(read_and_apply(path, fd, opts, id_ret));
 	errno = saved_errno;
 	return err;
 }
@@ -274,7 +325,7 @@ static struct hfx_error *revert(const struct hfx_patch_id *id,
 	options.allow_active = (known.flags & HFX_REVERT_ALLOW_ACTIVE) != 0;
 	options.timeout_ms = known.timeout_ms;
 	options.max_pause_us = known.max_pause_us;
-	HFX_TRY(open_self(known.helper_path, &target));
+	HFX_TRY(api_open_self(known.helper_path, &target));
 	if (id) {
 		memcpy(digest.bytes, id->bytes, sizeof(digest.bytes));
 		err = engine_revert(target, &digest, &options, &result);
@@ -282,6 +333,8 @@ static struct hfx_error *revert(const struct hfx_patch_id *id,
 		err = engine_revert_all(target, &options, &result);
 	}
 	target_destroy(target);
+	if (!err)
+		waiting_drop(id);
 	if (!err)
 		give_stop(&result, known.stop_ret);
 	return err;
@@ -292,10 +345,10 @@ static struct hfx_error *locked_revert(const struct hfx_patch_id *id,
                                        const void *frame)
 {
 	int saved_errno = errno;
-	struct hfx_error *err = begin(frame);
+	struct hfx_error *err = api_begin(frame);
 
 	if (!err)
-		err = end(revert(id, opts));
+		err = api_end(revert(id, opts));
 	errno = saved_errno;
 	return err;
 }

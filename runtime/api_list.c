@@ -36,10 +36,18 @@ static struct hfx_patch_info make_info(const struct engine_patch *patch)
 		.applied_ns = patch->applied_ns,
 		.pause_ns = patch->pause_ns,
 		.num_functions = patch->num_functions,
+		.state = patch->state == RECORD_WAITING ? HFX_PATCH_WAITING
+	                                                : HFX_PATCH_APPLIED,
+		.reason = patch->reason ? patch->reason : "",
 	};
 
 	memcpy(info.id.bytes, patch->id.bytes, sizeof(info.id.bytes));
 	return info;
+}
+
+static bool is_listed(const struct engine_patch *patch)
+{
+	return patch->state == RECORD_APPLIED || patch->state == RECORD_WAITING;
 }
 
 static struct hfx_error *create(struct hfx_patch_list **ret)
@@ -61,7 +69,7 @@ static struct hfx_error *create(struct hfx_patch_list **ret)
 		return hfx_error_no_memory();
 	}
 	for (size_t i = 0; i < list->patches.num_patches; i++)
-		if (list->patches.patches[i].state == RECORD_APPLIED)
+		if (is_listed(&list->patches.patches[i]))
 			list->infos[list->num_infos++] =
 				make_info(&list->patches.patches[i]);
 	*ret = list;
@@ -97,12 +105,13 @@ HFX_API void hfx_patch_list_destroy(struct hfx_patch_list *list)
 	free(list);
 }
 
-/** Whether no record before the one at @p index is of the same patch. */
+/** Whether no record before it is of the same patch, in the same state. */
 static bool is_first_of_patch(const struct engine_patches *patches,
                               size_t index)
 {
 	for (size_t i = 0; i < index; i++)
-		if (patches->patches[i].state == RECORD_APPLIED &&
+		if (patches->patches[i].state ==
+		            patches->patches[index].state &&
 		    digest_equal(&patches->patches[i].id,
 		                 &patches->patches[index].id))
 			return false;
@@ -129,8 +138,10 @@ static struct hfx_error *fill_status(struct hfx_status *status)
 
 		if (patch->generation > status->generation)
 			status->generation = patch->generation;
-		status->num_applied += patch->state == RECORD_APPLIED &&
-		                       is_first_of_patch(&patches, i);
+		if (!is_first_of_patch(&patches, i))
+			continue;
+		status->num_applied += patch->state == RECORD_APPLIED;
+		status->num_waiting += patch->state == RECORD_WAITING;
 	}
 	return NULL;
 }

@@ -39,6 +39,12 @@ struct engine_options {
 	const struct digest *replaces;
 	size_t num_replaces;
 	bool replaces_all;
+	/**
+	 * If not `NULL`, a module that is not loaded is no error: nothing is
+	 * done then, and this is set. The bundle must be one that can be
+	 * applied while its modules are loaded (engine_check_waiting()).
+	 */
+	bool *waits_ret;
 	/** 0 means 1000. */
 	uint32_t timeout_ms;
 	/** 0 means 10000. */
@@ -52,6 +58,8 @@ struct engine_patch {
 	char *version;
 	char *description;
 	char *module_name;
+	/** Why it still waits; may be `NULL`. */
+	char *reason;
 	enum record_state state;
 	/** Set of #record_flags. */
 	uint32_t flags;
@@ -123,7 +131,7 @@ engine_apply(struct target *target, const struct bundle *bundle,
              const struct engine_options *options,
              struct commit_result *result_ret);
 
-/** Revert the applied patch with this id. */
+/** Revert the applied patch with this id; one that waits does so no longer. */
 HFX_MUST_CHECK struct hfx_error *
 engine_revert(struct target *target, const struct digest *id,
               const struct engine_options *options,
@@ -133,5 +141,27 @@ engine_revert(struct target *target, const struct digest *id,
 HFX_MUST_CHECK struct hfx_error *
 engine_revert_all(struct target *target, const struct engine_options *options,
                   struct commit_result *result_ret);
+
+/**
+ * Check that @p bundle can be applied while its modules are loaded, when none
+ * of their code may be called: without hooks, and not with an unwinder inside.
+ *
+ * Error: #HFX_ERROR_UNSUPPORTED.
+ */
+HFX_MUST_CHECK struct hfx_error *
+engine_check_waiting(const struct bundle *bundle);
+
+/**
+ * Have the process say that module @p index of @p bundle is waited for.
+ *
+ * @param[in] reason Why, although it is loaded, or "".
+ * @param[out] addr_ret The record.
+ */
+HFX_MUST_CHECK struct hfx_error *
+engine_waiting_create(struct target *target, const struct bundle *bundle,
+                      size_t index, const char *reason, uint64_t *addr_ret);
+
+/** Take that back; 0 is allowed. */
+void engine_waiting_destroy(struct target *target, uint64_t record_addr);
 
 #endif /* HFX_RUNTIME_ENGINE_H */

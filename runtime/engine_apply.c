@@ -356,11 +356,32 @@ static struct hfx_error *commit_with_hooks(struct change *change,
 	return err;
 }
 
+/** Whether a module is not there that may be waited for. */
+static bool has_to_wait(const struct change *change)
+{
+	const struct manifest *manifest = change->bundle->manifest;
+
+	if (!change->options || !change->options->waits_ret)
+		return false;
+	for (size_t i = 0; i < manifest->num_modules; i++)
+		if (!engine_has_build(&change->engine,
+		                      &manifest->modules[i].old_build_id))
+			return true;
+	return false;
+}
+
 static struct hfx_error *run(struct change *change,
                              struct commit_result *result)
 {
 	bool is_dry_run = change->options && change->options->dry_run;
-	struct hfx_error *err = prepare(change);
+	struct hfx_error *err;
+
+	if (has_to_wait(change)) {
+		HFX_TRY(engine_check_waiting(change->bundle));
+		*change->options->waits_ret = true;
+		return NULL;
+	}
+	err = prepare(change);
 
 	if (!err && is_dry_run)
 		err = try_stop(change, result);

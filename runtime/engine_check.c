@@ -18,6 +18,15 @@ static bool has_build_id(const struct module *module,
 	       !memcmp(module->build_id.bytes, build_id->bytes, build_id->size);
 }
 
+bool engine_has_build(const struct engine *engine,
+                      const struct build_id *build_id)
+{
+	for (size_t i = 0; i < engine->modules.num_modules; i++)
+		if (has_build_id(&engine->modules.modules[i], build_id))
+			return true;
+	return false;
+}
+
 static struct hfx_error *wrong_build(const struct apply *apply)
 {
 	const struct manifest_module *manifest = apply->manifest;

@@ -13,13 +13,18 @@ static bool is_applied(const struct engine_patch *patch)
 	return patch->state == RECORD_APPLIED;
 }
 
+static bool may_leave(const struct engine_patch *patch)
+{
+	return is_applied(patch) || patch->state == RECORD_WAITING;
+}
+
 const struct engine_patch *engine_find_applied(const struct engine *engine,
                                                const struct digest *id)
 {
 	for (size_t i = 0; i < engine->patches.num_patches; i++) {
 		const struct engine_patch *patch = &engine->patches.patches[i];
 
-		if (is_applied(patch) && digest_equal(&patch->id, id))
+		if (may_leave(patch) && digest_equal(&patch->id, id))
 			return patch;
 	}
 	return NULL;
@@ -38,7 +43,7 @@ void engine_leave(struct engine *engine, const struct digest *id)
 	for (size_t i = 0; i < engine->patches.num_patches; i++) {
 		const struct engine_patch *patch = &engine->patches.patches[i];
 
-		if (is_applied(patch) && digest_equal(&patch->id, id))
+		if (may_leave(patch) && digest_equal(&patch->id, id))
 			engine->leaves[i] = true;
 	}
 }
@@ -46,7 +51,7 @@ void engine_leave(struct engine *engine, const struct digest *id)
 void engine_leave_all(struct engine *engine)
 {
 	for (size_t i = 0; i < engine->patches.num_patches; i++)
-		engine->leaves[i] = is_applied(&engine->patches.patches[i]);
+		engine->leaves[i] = may_leave(&engine->patches.patches[i]);
 }
 
 /* ---- Order ------------------------------------------------------------- */
@@ -94,6 +99,21 @@ struct hfx_error *engine_check_leaving(const struct engine *engine)
 
 /* ---- The plan ---------------------------------------------------------- */
 
+/** What waits has nothing to take out, so it leaves in one step. */
+static struct hfx_error *plan_state(const struct engine_patch *patch,
+                                    enum record_state before,
+                                    enum record_state after,
+                                    struct engine_plan *plan)
+{
+	if (patch->state != RECORD_WAITING)
+		return engine_plan_state(plan, patch->record_addr, before,
+		                         after);
+	if (after != RECORD_REVERTED)
+		return NULL;
+	return engine_plan_state(plan, patch->record_addr, RECORD_WAITING,
+	                         after);
+}
+
 struct hfx_error *engine_plan_leaving_states(const struct engine *engine,
                                              enum record_state before,
                                              enum record_state after,
@@ -101,9 +121,8 @@ struct hfx_error *engine_plan_leaving_states(const struct engine *engine,
 {
 	for (size_t i = engine->patches.num_patches; i-- > 0;)
 		if (engine->leaves[i])
-			HFX_TRY(engine_plan_state(
-				plan, engine->patches.patches[i].record_addr,
-				before, after));
+			HFX_TRY(plan_state(&engine->patches.patches[i], before,
+			                   after, plan));
 	return NULL;
 }
 

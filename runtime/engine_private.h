@@ -71,6 +71,10 @@ const struct module *engine_find_module(const struct modules *modules,
 const struct module *engine_module_of(const struct engine *engine,
                                       const struct engine_patch *patch);
 
+/** Whether a module with this build-id is loaded. */
+bool engine_has_build(const struct engine *engine,
+                      const struct build_id *build_id);
+
 /** Index of the first site at or behind @p live_addr. */
 size_t engine_site_from(const struct engine *engine, uint64_t live_addr);
 
@@ -107,7 +111,7 @@ engine_settle(struct engine *engine, const struct engine_options *options);
 
 /* ---- engine_leave.c ---------------------------------------------------- */
 
-/** Applied patch with this id, or `NULL`. */
+/** Patch with this id that is applied or waits, or `NULL`. */
 const struct engine_patch *engine_find_applied(const struct engine *engine,
                                                const struct digest *id);
 
@@ -115,10 +119,10 @@ const struct engine_patch *engine_find_applied(const struct engine *engine,
 HFX_MUST_CHECK struct hfx_error *engine_not_applied(const struct engine *engine,
                                                     const struct digest *id);
 
-/** Have all records of the applied patch with this id leave. */
+/** Have all records of the patch with this id leave that are in place. */
 void engine_leave(struct engine *engine, const struct digest *id);
 
-/** Have all applied patches leave. */
+/** Have all patches leave that are applied or wait. */
 void engine_leave_all(struct engine *engine);
 
 /**
@@ -305,6 +309,13 @@ struct engine_region {
 	uint64_t record_room;
 	uint64_t image_bias;
 };
+
+/** Reserve @p size bytes, whole pages, near this range; inaccessible. */
+HFX_MUST_CHECK struct hfx_error *engine_region_reserve(struct engine *engine,
+                                                       uint64_t size,
+                                                       uint64_t near_start_addr,
+                                                       uint64_t near_end_addr,
+                                                       uint64_t *addr_ret);
 
 /**
  * Reserve a region near [@p near_start_addr, @p near_end_addr), inaccessible

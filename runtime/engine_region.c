@@ -158,6 +158,33 @@ static struct hfx_error *reserve(struct engine *engine,
 	return no_place(request);
 }
 
+static struct hfx_error *reserve_near(struct engine *engine, uint64_t size,
+                                      uint64_t near_start_addr,
+                                      uint64_t near_end_addr,
+                                      uint64_t max_end_addr, uint64_t *addr_ret)
+{
+	struct place_request request = {
+		.near_start_addr = near_start_addr,
+		.near_end_addr = near_end_addr,
+		.size = size,
+		.min_addr = proc_number("/proc/sys/vm/mmap_min_addr", "",
+	                                PLACE_LOWEST_ADDR, PLACE_LOWEST_ADDR),
+		.max_end_addr = max_end_addr,
+		.stack_room = stack_room(engine->target->pid),
+	};
+
+	return reserve(engine, &request, addr_ret);
+}
+
+struct hfx_error *engine_region_reserve(struct engine *engine, uint64_t size,
+                                        uint64_t near_start_addr,
+                                        uint64_t near_end_addr,
+                                        uint64_t *addr_ret)
+{
+	return reserve_near(engine, size, near_start_addr, near_end_addr, 0,
+	                    addr_ret);
+}
+
 struct hfx_error *
 engine_region_create(struct engine *engine, const struct image_load *image,
                      uint64_t record_room, uint64_t near_start_addr,
@@ -166,20 +193,13 @@ engine_region_create(struct engine *engine, const struct image_load *image,
 	struct engine_region region = {
 		.record_room = page_ceil(record_room),
 	};
-	struct place_request request = {
-		.near_start_addr = near_start_addr,
-		.near_end_addr = near_end_addr,
-		.size = RECORD_OFF + region.record_room +
-	                (image->end_addr - image->start_addr) + SCRATCH_ROOM,
-		.min_addr = proc_number("/proc/sys/vm/mmap_min_addr", "",
-	                                PLACE_LOWEST_ADDR, PLACE_LOWEST_ADDR),
-		.max_end_addr = image->needs_low_addr ? IMAGE_REACH : 0,
-		.stack_room = stack_room(engine->target->pid),
-	};
 	struct hfx_error *err;
 
-	region.size = request.size;
-	HFX_TRY(reserve(engine, &request, &region.addr));
+	region.size = RECORD_OFF + region.record_room +
+	              (image->end_addr - image->start_addr) + SCRATCH_ROOM;
+	HFX_TRY(reserve_near(
+		engine, region.size, near_start_addr, near_end_addr,
+		image->needs_low_addr ? IMAGE_REACH : 0, &region.addr));
 	region.image_bias = region.addr + RECORD_OFF + region.record_room -
 	                    image->start_addr;
 	err = protect(engine->target, region.addr + RECORD_OFF,

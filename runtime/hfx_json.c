@@ -66,27 +66,29 @@ static json_t *json_other_code(const struct engine_patch *patch)
 json_t *json_patch(const struct engine_patches *patches,
                    const struct engine_patch *patch)
 {
-	return json_pack(
-		"{so so so so so so ss so so so so so so so so so so so sb sb}",
-		"name", json_text(patch->name), "version",
-		json_text(patch->version), "description",
-		json_text(patch->description), "id",
-		json_hex(patch->id.bytes, DIGEST_SIZE), "module",
-		json_text(patch->module_name), "build_id",
-		json_hex(patch->build_id.bytes, patch->build_id.size), "state",
-		output_state(patch->state), "sequence",
-		json_count(patch->sequence), "applied_ns",
-		json_count(patch->applied_ns), "pause_ns",
-		json_count(patch->pause_ns), "region_address",
-		json_count(patch->region_addr), "region_size",
-		json_count(patch->region_size), "image_bias",
-		json_count(patch->image_bias), "module_bias",
-		json_count(patch->module_bias), "num_sites",
-		json_count(patch->num_sites), "num_calls",
-		json_count(engine_patch_num_calls(patches, patch)), "functions",
-		json_functions(patch), "other_code", json_other_code(patch),
-		"unwindable", (patch->flags & RECORD_UNWINDABLE) != 0,
-		"symbols", patch->symbols.tail_size != 0);
+	return json_pack("{so so so so so so ss so so so so so so so so so so "
+	                 "so so sb sb}",
+	                 "name", json_text(patch->name), "version",
+	                 json_text(patch->version), "description",
+	                 json_text(patch->description), "id",
+	                 json_hex(patch->id.bytes, DIGEST_SIZE), "module",
+	                 json_text(patch->module_name), "build_id",
+	                 json_hex(patch->build_id.bytes, patch->build_id.size),
+	                 "state", output_state(patch->state), "reason",
+	                 json_text(patch->reason ? patch->reason : ""),
+	                 "sequence", json_count(patch->sequence), "applied_ns",
+	                 json_count(patch->applied_ns), "pause_ns",
+	                 json_count(patch->pause_ns), "region_address",
+	                 json_count(patch->region_addr), "region_size",
+	                 json_count(patch->region_size), "image_bias",
+	                 json_count(patch->image_bias), "module_bias",
+	                 json_count(patch->module_bias), "num_sites",
+	                 json_count(patch->num_sites), "num_calls",
+	                 json_count(engine_patch_num_calls(patches, patch)),
+	                 "functions", json_functions(patch), "other_code",
+	                 json_other_code(patch), "unwindable",
+	                 (patch->flags & RECORD_UNWINDABLE) != 0, "symbols",
+	                 patch->symbols.tail_size != 0);
 }
 
 int json_print(json_t *document)

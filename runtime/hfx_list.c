@@ -17,7 +17,8 @@
 
 static const char help[] =
 	"Usage: hfx list [--json] PID\n"
-	"List the patches in a process, applied and reverted, oldest first.\n"
+	"List the patches in a process, oldest first: applied, reverted, and\n"
+	"waiting for a library to be loaded.\n"
 	"CALLS is how many direct calls lead to the new code without a jump.\n"
 	"One of several modules has a line for each.\n"
 	"\n"
@@ -64,6 +65,10 @@ static void print_row(const struct engine_patches *patches,
 	       output_state(patch->state), applied, pause, patch->num_functions,
 	       engine_patch_num_calls(patches, patch));
 	output_text(stdout, patch->module_name, 0);
+	if (patch->reason && *patch->reason) {
+		fputs(": ", stdout);
+		output_text(stdout, patch->reason, 0);
+	}
 	putchar('\n');
 }
 

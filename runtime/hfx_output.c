@@ -114,6 +114,8 @@ const char *output_state(enum record_state state)
 		return "reverted";
 	case RECORD_UNLOADED:
 		return "unloaded";
+	case RECORD_WAITING:
+		return "waiting";
 	}
 	return "unknown";
 }

@@ -538,6 +538,11 @@ struct hfx_error *module_tls_index(struct target *target,
 	const struct module_dynamic *dynamic = &module->dynamic;
 	size_t count = dynamic->relocations_size / sizeof(Elf64_Rela);
 
+	if (target->ops->tls_index) {
+		*ret = target->ops->tls_index(target, module->bias);
+		if (*ret)
+			return NULL;
+	}
 	/* psABI: the program's own is always the first. */
 	if (module->is_main && module->has_tls) {
 		*ret = 1;

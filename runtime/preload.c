@@ -9,20 +9,24 @@
  * runs on as it is.
  */
 #include <errno.h>
-#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "api.h"
 #include "array.h"
 #include "cleanup.h"
 #include "error.h"
 #include "file.h"
 #include "hfx.h"
+#include "load_notice.h"
+#include "loaded.h"
 #include "persist.h"
 #include "target.h"
+#include "waiting.h"
 
 static void print_warning(void *arg, enum hfx_log_level level,
                           const char *message)
@@ -44,11 +48,14 @@ static void print_error(struct hfx_error *err, enum hfx_error_code but)
 
 static void apply_named(const char *list)
 {
-	const char *wish = secure_getenv("HFX_REDIRECT_CALLS");
+	const char *redirects = secure_getenv("HFX_REDIRECT_CALLS");
+	const char *waits = secure_getenv("HFX_WAIT");
 	const struct hfx_apply_opts opts = {
 		.sz = sizeof(opts),
-		.flags = wish && !strcmp(wish, "1") ? HFX_APPLY_REDIRECT_CALLS
-	                                            : 0,
+		.flags = (redirects && !strcmp(redirects, "1")
+	                          ? HFX_APPLY_REDIRECT_CALLS
+	                          : 0) |
+	                 (waits && !strcmp(waits, "0") ? 0 : HFX_APPLY_WAIT),
 	};
 	HFX_CLEANUP(hfx_free) char *copy = strdup(list);
 	char *rest = copy;
@@ -65,6 +72,8 @@ static void apply_named(const char *list)
 /** Folders of the builds that the process has loaded, where there are any. */
 struct found {
 	const char *folder;
+	/** Position of the first module that counts. */
+	size_t first;
 	char **paths;
 	size_t num_paths;
 	size_t cap_paths;
@@ -77,55 +86,37 @@ static void found_deinit(struct found *found)
 	free(found->paths);
 }
 
-/** The build-id in one of the module's own notes (gABI, "Note Section"). */
-static bool find_build_id(const uint8_t *notes, size_t size, size_t align,
-                          struct build_id *ret)
+static bool look_at_module(const struct loaded_module *module, void *arg)
 {
-	while (size >= sizeof(Elf64_Nhdr)) {
-		const Elf64_Nhdr *note = (const Elf64_Nhdr *)notes;
-		size_t data_off =
-			(sizeof(*note) + note->n_namesz + align - 1) & -align;
-		size_t end = (data_off + note->n_descsz + align - 1) & -align;
+	struct found *found = arg;
+	char *path = NULL;
 
-		if (data_off + note->n_descsz > size)
-			return false;
-		if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 &&
-		    !memcmp(note + 1, "GNU", 4) && note->n_descsz &&
-		    note->n_descsz <= BUILD_ID_MAX) {
-			memcpy(ret->bytes, notes + data_off, note->n_descsz);
-			ret->size = note->n_descsz;
-			return true;
-		}
-		if (end >= size)
-			return false;
-		notes += end;
-		size -= end;
-	}
+	if (module->build_id.size && module->index >= found->first)
+		path = persist_build_folder(found->folder, &module->build_id);
+	if (path && !access(path, F_OK) && HFX_ARRAY_PUSH(found, paths, path))
+		return false;
+	free(path);
 	return false;
 }
 
-static int look_at_module(struct dl_phdr_info *info, size_t size, void *arg)
+/**
+ * The program may be in the middle of a change, in another thread that may wait
+ * for the one that loads: so not for ever.
+ */
+static struct hfx_error *apply_when_idle(int fd,
+                                         const struct hfx_apply_opts *opts)
 {
-	struct found *found = arg;
-	struct build_id build_id = {0};
-	char *path = NULL;
+	const struct timespec pause = {.tv_nsec = API_LOADING_PAUSE_NS};
 
-	(void)size;
-	for (size_t i = 0; i < info->dlpi_phnum && !build_id.size; i++) {
-		const Elf64_Phdr *header = &info->dlpi_phdr[i];
+	for (int i = 0; i < API_LOADING_TRIES; i++) {
+		struct hfx_error *err = hfx_apply_bundle_fd(fd, opts, NULL);
 
-		if (header->p_type == PT_NOTE)
-			find_build_id((const uint8_t *)(info->dlpi_addr +
-			                                header->p_vaddr),
-			              header->p_memsz,
-			              header->p_align == 8 ? 8 : 4, &build_id);
+		if (hfx_error_code(err) != HFX_ERROR_BUSY)
+			return err;
+		hfx_error_destroy(err);
+		nanosleep(&pause, NULL);
 	}
-	if (build_id.size)
-		path = persist_build_folder(found->folder, &build_id);
-	if (path && !access(path, F_OK) && HFX_ARRAY_PUSH(found, paths, path))
-		return 0;
-	free(path);
-	return 0;
+	return hfx_apply_bundle_fd(fd, opts, NULL);
 }
 
 /** From what was read, so that it cannot be another file by then. */
@@ -133,7 +124,8 @@ static struct hfx_error *apply_bytes(const struct buffer *bytes, bool redirects)
 {
 	const struct hfx_apply_opts opts = {
 		.sz = sizeof(opts),
-		.flags = redirects ? HFX_APPLY_REDIRECT_CALLS : 0,
+		.flags = HFX_APPLY_WAIT |
+	                 (redirects ? HFX_APPLY_REDIRECT_CALLS : 0),
 	};
 	HFX_CLEANUP(hfx_close) int fd = memfd_create("hfx", MFD_CLOEXEC);
 	size_t done = 0;
@@ -148,7 +140,7 @@ static struct hfx_error *apply_bytes(const struct buffer *bytes, bool redirects)
 			                    "cannot write a file in memory");
 		done += (size_t)put;
 	}
-	return hfx_apply_bundle_fd(fd, &opts, NULL);
+	return apply_when_idle(fd, &opts);
 }
 
 static struct hfx_error *apply_persisted_one(const char *folder,
@@ -171,19 +163,45 @@ static void apply_persisted_in(const char *folder)
 		            HFX_ERROR_ALREADY_APPLIED);
 }
 
-static void apply_persisted(void)
+/** Almost always there is no such folder, and nothing else is done. */
+static bool may_persist(void)
+{
+	const char *wish = secure_getenv("HFX_PERSIST");
+	const char *folder = persist_folder();
+
+	return folder && (!wish || strcmp(wish, "0") != 0) &&
+	       !access(folder, F_OK);
+}
+
+/** Those of the modules at position @p first and behind. */
+static void apply_persisted(size_t first)
 {
 	HFX_CLEANUP(found_deinit) struct found found = {0};
-	const char *wish = secure_getenv("HFX_PERSIST");
 
 	found.folder = persist_folder();
-	/* Almost always there is no such folder, and nothing else is done. */
-	if (!found.folder || (wish && !strcmp(wish, "0")) ||
-	    access(found.folder, F_OK))
+	if (!found.folder)
 		return;
-	dl_iterate_phdr(look_at_module, &found);
+	found.first = first;
+	loaded_find(look_at_module, &found);
 	for (size_t i = 0; i < found.num_paths; i++)
 		apply_persisted_in(found.paths[i]);
+}
+
+/** What has been loaded by now, inside the dlopen() that loads it. */
+static void apply_persisted_later(void)
+{
+	size_t first = load_notice_first();
+
+	if (first != LOAD_NOTICE_NONE)
+		apply_persisted(first);
+}
+
+static void apply_persisted_first(void)
+{
+	if (!may_persist())
+		return;
+	apply_persisted(0);
+	print_error(waiting_watch(apply_persisted_later), HFX_ERROR_NONE);
 }
 
 __attribute__((__constructor__)) static void apply_bundles(void)
@@ -194,10 +212,12 @@ __attribute__((__constructor__)) static void apply_bundles(void)
 
 	target_self_set_starting(true);
 	hfx_set_log(print_warning, NULL, HFX_LOG_WARNING);
-	apply_persisted();
+	waiting_set_telling(true);
+	apply_persisted_first();
 	if (list)
 		apply_named(list);
 	hfx_set_log(NULL, NULL, HFX_LOG_ERROR);
+	waiting_set_telling(false);
 	target_self_set_starting(false);
 	errno = saved_errno;
 }

@@ -11,7 +11,7 @@
 #include "place.h"
 #include "record.h"
 
-_Static_assert(sizeof(struct record_header) == 320, "record_header is packed");
+_Static_assert(sizeof(struct record_header) == 328, "record_header is packed");
 _Static_assert(offsetof(struct record_header, code_off) == RECORD_HEADER_LEAST,
                "what older records have ends there");
 _Static_assert(sizeof(struct record_function) == 80, "record_function too");
@@ -37,6 +37,7 @@ void engine_patch_deinit(struct engine_patch *patch)
 	free(patch->version);
 	free(patch->description);
 	free(patch->module_name);
+	free(patch->reason);
 	*patch = (struct engine_patch){0};
 }
 
@@ -63,6 +64,11 @@ static uint64_t strings_off(const struct engine_patch *patch)
 	return code_off(patch) + patch->num_code * sizeof(struct record_code);
 }
 
+static const char *reason_of(const struct engine_patch *patch)
+{
+	return patch->reason ? patch->reason : "";
+}
+
 uint64_t record_size(const struct engine_patch *patch)
 {
 	uint64_t size = strings_off(patch);
@@ -71,6 +77,7 @@ uint64_t record_size(const struct engine_patch *patch)
 	size += strlen(patch->version) + 1;
 	size += strlen(patch->description) + 1;
 	size += strlen(patch->module_name) + 1;
+	size += strlen(reason_of(patch)) + 1;
 	for (size_t i = 0; i < patch->num_functions; i++)
 		size += strlen(patch->function_names[i]) + 1;
 	for (size_t i = 0; i < patch->num_code; i++)
@@ -172,6 +179,7 @@ struct hfx_error *record_format(const struct engine_patch *patch,
 	header.version_off = put_string(record, &off, patch->version);
 	header.description_off = put_string(record, &off, patch->description);
 	header.module_name_off = put_string(record, &off, patch->module_name);
+	header.reason_off = put_string(record, &off, reason_of(patch));
 	put_functions(patch, record, &off);
 	put_code(patch, record, &off);
 	if (patch->num_sites)
@@ -242,7 +250,7 @@ static struct hfx_error *check_header(const struct record_header *header,
 			header->version, RECORD_VERSION);
 	if (header->size != size || size > RECORD_MAX_SIZE)
 		return bad_record("size");
-	if (header->state < RECORD_PREPARED || header->state > RECORD_UNLOADED)
+	if (header->state < RECORD_PREPARED || header->state > RECORD_WAITING)
 		return bad_record("state");
 	if (header->build_id_size > BUILD_ID_MAX)
 		return bad_record("build-id");
@@ -399,6 +407,9 @@ static struct hfx_error *copy_strings(struct strings *strings,
 	                    &patch->description));
 	HFX_TRY(copy_string(strings, header->module_name_off,
 	                    &patch->module_name));
+	if (header->flags & RECORD_HAS_REASON)
+		HFX_TRY(copy_string(strings, header->reason_off,
+		                    &patch->reason));
 	return manifest_name_is_valid(patch->name) ? NULL : bad_record("name");
 }
 
@@ -428,8 +439,10 @@ static void copy_header(const struct record_header *header,
 /** Bytes of a header that a record with @p flags has. */
 static size_t header_size(uint32_t flags)
 {
-	if (flags & RECORD_HAS_HOOKS)
+	if (flags & RECORD_HAS_REASON)
 		return sizeof(struct record_header);
+	if (flags & RECORD_HAS_HOOKS)
+		return offsetof(struct record_header, reason_off);
 	if (flags & RECORD_HAS_SHADOW)
 		return offsetof(struct record_header, hooks);
 	if (flags & RECORD_HAS_SYMBOLS)

@@ -47,6 +47,9 @@ enum record_state {
 	RECORD_REVERTED = 5,
 	/** The module was unloaded, and took its code along. */
 	RECORD_UNLOADED = 6,
+	/** Nothing but this record is there: libhfx applies the patch when the
+	 * process has loaded the module. */
+	RECORD_WAITING = 7,
 };
 
 enum record_flags {
@@ -69,6 +72,8 @@ enum record_flags {
 	 * left behind only by a killed one. Then the region has a job. */
 	RECORD_HOOKS_APPLYING = 1 << 6,
 	RECORD_HOOKS_REVERTING = 1 << 7,
+	/** The header has the members behind `hooks`. */
+	RECORD_HAS_REASON = 1 << 8,
 };
 
 /**
@@ -96,7 +101,7 @@ struct record_hooks {
 /** What a record that is written now has. */
 #define RECORD_LAYOUT                                                          \
 	(RECORD_HAS_CODE | RECORD_HAS_SYMBOLS | RECORD_HAS_SHADOW |            \
-	 RECORD_HAS_HOOKS)
+	 RECORD_HAS_HOOKS | RECORD_HAS_REASON)
 
 /** With any of these the range stays mapped whatever the state. */
 #define RECORD_STAYS (RECORD_UNWINDABLE | RECORD_HOOKS_RAN)
@@ -155,6 +160,10 @@ struct record_header {
 	uint64_t shadow_table_addr;
 	/** From here on with #RECORD_HAS_HOOKS only. */
 	struct record_hooks hooks;
+	/** From here on with #RECORD_HAS_REASON only. Text: why it still waits
+	 * although the module is loaded; else empty. */
+	uint32_t reason_off;
+	uint32_t reserved;
 };
 
 /** Bytes of a header without the members behind `flags`. */
@@ -201,6 +210,9 @@ struct record_site {
 
 /** Any of these: what the first hook began the second one has not ended. */
 #define RECORD_HOOKS_OWED (RECORD_HOOKS_APPLYING | RECORD_HOOKS_REVERTING)
+
+/** `module_bias` of a record that waits: no module has it. */
+#define RECORD_NO_BIAS UINT64_MAX
 
 /** The record lies this far behind the start of its region: a guard page. */
 #define RECORD_OFF 4096u

@@ -61,6 +61,11 @@ struct target_ops {
 	 * by looking it up; 0 if not. May be `NULL`.
 	 */
 	uint64_t (*unwinder)(struct target *target);
+	/**
+	 * The TLS index of the module with this bias, where it is known better
+	 * than from the module itself; 0 if not. May be `NULL`.
+	 */
+	uint64_t (*tls_index)(struct target *target, uint64_t bias);
 	/** commit_execute() for this process, by the way that fits it. */
 	struct hfx_error *(*commit)(struct target *target,
 	                            const struct commit_plan *plan,

@@ -18,6 +18,8 @@
 
 #include "cleanup.h"
 #include "guard.h"
+#include "load_notice.h"
+#include "loaded.h"
 #include "maps.h"
 #include "target.h"
 #include "tracer.h"
@@ -100,11 +102,17 @@ static struct hfx_error *self_call(struct target *target, uint64_t live_addr,
 		(uint64_t(*)(uint64_t, uint64_t))(uintptr_t)live_addr;
 
 	(void)target;
+	if (load_notice_is_new(live_addr))
+		return hfx_error_create(
+			HFX_ERROR_UNSUPPORTED,
+			"the patch needs a function at %#llx called (the "
+			"resolver of an IFUNC), whose library is still being "
+			"loaded",
+			(unsigned long long)live_addr);
 	*result_ret = function(args[0], args[1]);
 	return NULL;
 }
 
-/** The caller of libhfx is a thread like any other. */
 /* ---- Commit ------------------------------------------------------------ */
 
 static uint64_t now_ns(void)
@@ -266,6 +274,19 @@ static struct hfx_error *explain(struct hfx_error *err, bool is_single)
 	                           "only hfx-tracer can tell");
 }
 
+/**
+ * Whether all code that is written is of libraries that this very thread is
+ * loading: no other thread can be inside, or get there.
+ */
+static bool is_out_of_reach(const struct commit_plan *plan)
+{
+	for (size_t i = 0; i < plan->num_writes; i++)
+		if (plan->writes[i].is_code &&
+		    !load_notice_is_new(plan->writes[i].live_addr))
+			return false;
+	return true;
+}
+
 static struct hfx_error *self_commit(struct target *target,
                                      const struct commit_plan *plan,
                                      struct commit_result *ret)
@@ -273,6 +294,8 @@ static struct hfx_error *self_commit(struct target *target,
 	struct commit_plan waiting = *plan;
 	bool is_single = false, is_safe = false;
 
+	if (is_out_of_reach(plan))
+		return commit_alone(target, plan, ret);
 	HFX_TRY(is_single_threaded(&is_single));
 	if (is_single)
 		HFX_TRY(is_outside(target, plan, &is_safe));
@@ -306,12 +329,37 @@ static uint64_t self_unwinder(struct target *target)
 	return (uintptr_t)__register_frame_info;
 }
 
+struct tls_search {
+	uint64_t bias;
+	uint64_t tls_index;
+};
+
+static bool has_bias(const struct loaded_module *module, void *arg)
+{
+	struct tls_search *search = arg;
+
+	if (module->bias != search->bias || !module->tls_index)
+		return false;
+	search->tls_index = module->tls_index;
+	return true;
+}
+
+static uint64_t self_tls_index(struct target *target, uint64_t bias)
+{
+	struct tls_search search = {.bias = bias};
+
+	(void)target;
+	loaded_find(has_bias, &search);
+	return search.tls_index;
+}
+
 static const struct target_ops self_ops = {
 	.read = self_read,
 	.write = self_write,
 	.syscall = self_syscall,
 	.call = self_call,
 	.unwinder = self_unwinder,
+	.tls_index = self_tls_index,
 	.commit = self_commit,
 	.destroy = self_destroy,
 };

@@ -25,8 +25,7 @@
 
 /* ---- Where it is ------------------------------------------------------- */
 
-/** Folder of the library, or of the program it is linked into. */
-static bool own_folder(char folder_ret[static PATH_MAX])
+static bool find_own_folder(char folder_ret[static PATH_MAX])
 {
 	Dl_info info;
 	char *slash;
@@ -48,6 +47,25 @@ static bool own_folder(char folder_ret[static PATH_MAX])
 		return false;
 	*slash = '\0';
 	return true;
+}
+
+/**
+ * Folder of the library, or of the program it is linked into, "" if it is not
+ * known. Looked up once: dladdr() waits for threads that load libraries, and
+ * they wait for us (waiting.c).
+ */
+static const char *own_folder(void)
+{
+	static char folder[PATH_MAX];
+
+	if (!*folder && !find_own_folder(folder))
+		*folder = '\0';
+	return folder;
+}
+
+void tracer_remember_folder(void)
+{
+	(void)own_folder();
 }
 
 /** Format a path; whether there is a program. */
@@ -75,13 +93,14 @@ static struct hfx_error *find_tracer(const char *path, char **ret)
 {
 	static const char *const places[] = {"../bin", "../libexec/hfx",
 	                                     "../../libexec/hfx", "."};
-	char folder[PATH_MAX];
+	const char *folder;
 
 	if (path) {
 		*ret = strdup(path);
 		return *ret ? NULL : hfx_error_no_memory();
 	}
-	if (own_folder(folder))
+	folder = own_folder();
+	if (*folder)
 		for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++)
 			if (try_path(ret, "%s/%s/hfx-tracer", folder,
 			             places[i]))

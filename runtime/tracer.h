@@ -24,4 +24,7 @@ HFX_MUST_CHECK struct hfx_error *tracer_commit(struct target *target,
                                                const struct commit_plan *plan,
                                                struct commit_result *ret);
 
+/** Look up where hfx-tracer is now, and not in the middle of a commit. */
+void tracer_remember_folder(void);
+
 #endif /* HFX_RUNTIME_TRACER_H */

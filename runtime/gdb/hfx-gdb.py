@@ -37,7 +37,7 @@ PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
 
 VERSION = 1
 STATES = {1: "prepared", 2: "committing", 3: "applied", 4: "reverting",
-          5: "reverted", 6: "unloaded"}
+          5: "reverted", 6: "unloaded", 7: "waiting"}
 REVERTED = 5
 UNLOADED = 6
 HAS_SYMBOLS = 4

@@ -71,6 +71,9 @@ enum hfx_log_level {
  * so it may allocate, block, and use the query functions below. An apply or
  * revert from here gets #HFX_ERROR_BUSY. `errno` is preserved around the call.
  *
+ * With #HFX_APPLY_WAIT it is also called on threads that are inside dlopen() or
+ * dlclose(): then it must not wait for a thread that may call these, too.
+ *
  * @param[in] arg As given to hfx_set_log().
  * @param[in] message Formatted text without a final newline; valid only during
  * the call.
@@ -137,6 +140,23 @@ enum hfx_apply_flags {
 	 * way. The more places are written, the longer is the stop.
 	 */
 	HFX_APPLY_REDIRECT_CALLS = 1 << 3,
+	/**
+	 * If the process has not loaded a program or library that the bundle is
+	 * for, succeed and wait for it: the patch is applied inside the
+	 * dlopen() that brings it, before any of its code runs; one of several
+	 * modules when all of them are there. When such a library is unloaded
+	 * and loaded again, it gets the patch again. hfx_revert() ends that.
+	 *
+	 * What goes wrong then is told at the level #HFX_LOG_ERROR and kept in
+	 * hfx_patch_info::reason; the library is loaded all the same, and it is
+	 * tried again whenever something is loaded or unloaded.
+	 *
+	 * A bundle with hooks, or for a module with an unwinder inside, cannot
+	 * wait, and a static program loads nothing (#HFX_ERROR_UNSUPPORTED).
+	 * Libraries in namespaces of their own (dlmopen()) are not waited for.
+	 * A library that contains libhfx.a must stay loaded from then on.
+	 */
+	HFX_APPLY_WAIT = 1 << 4,
 };
 
 /** What a stop of the other threads cost. Allocated by the caller. */
@@ -241,7 +261,8 @@ struct hfx_revert_opts {
 
 /**
  * Put back the functions that patch @p id replaced, at a moment in which no
- * thread is inside its code.
+ * thread is inside its code. One that waits (#HFX_APPLY_WAIT) does so no
+ * longer.
  *
  * Data the patch changed while it was in force is not restored. The patch's
  * code stays mapped, since a saved pointer may still lead to it; applying the
@@ -256,9 +277,15 @@ hfx_revert_all(const struct hfx_revert_opts *opts);
 
 /* ---- Looking ----------------------------------------------------------- */
 
+enum hfx_patch_state {
+	HFX_PATCH_APPLIED = 0,
+	/** #HFX_APPLY_WAIT: it will be applied when its module is loaded. */
+	HFX_PATCH_WAITING = 1,
+};
+
 /**
- * One applied patch; one of several modules has an entry for each. Allocated by
- * the library.
+ * One patch that is applied or waits; one of several modules has an entry for
+ * each. Allocated by the library.
  */
 struct hfx_patch_info {
 	struct hfx_patch_id id;
@@ -273,9 +300,16 @@ struct hfx_patch_info {
 	/** How long threads were stopped for it, nanoseconds. */
 	uint64_t pause_ns;
 	size_t num_functions;
+	/** One of #hfx_patch_state. */
+	uint32_t state;
+	/**
+	 * Why it could not be applied when its module was loaded; empty if it
+	 * was not tried; never `NULL`.
+	 */
+	const char *reason;
 };
 
-/** Snapshot of the applied patches, oldest first. */
+/** Snapshot of the patches: those that wait, then the others, oldest first. */
 struct hfx_patch_list;
 
 /**
@@ -306,6 +340,9 @@ struct hfx_status {
 	uint32_t num_applied;
 	/** #HFX_ERROR_NONE, or the code every apply would fail with now. */
 	uint32_t blocked_by;
+	/** Patches that wait for a module. */
+	uint32_t num_waiting;
+	uint32_t reserved;
 };
 
 /** Fill the first `status->sz` bytes of @p status. */

@@ -52,6 +52,7 @@ static struct engine_patch sample(void)
 		.version = (char *)"1.2",
 		.description = (char *)"",
 		.module_name = (char *)"server",
+		.reason = (char *)"it is busy",
 		.state = RECORD_PREPARED,
 		.build_id = {{9, 8, 7}, 20},
 		.record_addr = REGION + RECORD_OFF,
@@ -116,6 +117,7 @@ static void what_is_written_is_read_back(void **state)
 	assert_string_equal(patch.version, "1.2");
 	assert_string_equal(patch.description, "");
 	assert_string_equal(patch.module_name, "server");
+	assert_string_equal(patch.reason, "it is busy");
 	assert_int_equal(patch.state, RECORD_PREPARED);
 	assert_int_equal(patch.build_id.size, 20);
 	assert_memory_equal(patch.build_id.bytes, expected.build_id.bytes, 20);
@@ -180,7 +182,8 @@ static void impossible_headers_are_refused(void **state)
 {
 	(void)state;
 	assert_int_equal(PARSE_WITH(state, 0), HFX_ERROR_BAD_RECORD);
-	assert_int_equal(PARSE_WITH(state, 7), HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(state, RECORD_WAITING + 1),
+	                 HFX_ERROR_BAD_RECORD);
 	assert_int_equal(PARSE_WITH(self, 0), HFX_ERROR_BAD_RECORD);
 	assert_int_equal(PARSE_WITH(size, UINT64_MAX), HFX_ERROR_BAD_RECORD);
 	assert_int_equal(PARSE_WITH(region_addr, 0), HFX_ERROR_BAD_RECORD);
@@ -199,6 +202,8 @@ static void impossible_headers_are_refused(void **state)
 	                 HFX_ERROR_BAD_RECORD);
 	/* The magic as a name would end in the version, which no name has. */
 	assert_int_equal(PARSE_WITH(name_off, 0), HFX_ERROR_BAD_RECORD);
+	assert_int_equal(PARSE_WITH(reason_off, UINT32_MAX),
+	                 HFX_ERROR_BAD_RECORD);
 	assert_int_equal(PARSE_WITH(version, 2), HFX_ERROR_BUNDLE_VERSION);
 	assert_int_equal(PARSE_WITH(num_code, UINT32_MAX),
 	                 HFX_ERROR_BAD_RECORD);
