@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "unwind_module.h"
+#include "unwind_search.h"
 
 #define MAX_PHDRS 256
 
@@ -23,6 +24,7 @@
 #define PE_UDATA4   0x03
 #define PE_SDATA4   0x0b
 #define PE_PCREL    0x10
+#define PE_DATAREL  0x30
 #define PE_OMIT     0xff
 
 /** `.eh_frame_hdr` up to the pointer to `.eh_frame`. */
@@ -211,6 +213,7 @@ static bool add_segment(const struct maps *maps, const Elf64_Phdr *segment,
 	return true;
 }
 
+/** @return False if this is no module; it may be one without a table. */
 static bool lay_out(const struct maps *maps, const Elf64_Phdr *segments,
                     size_t count, uint64_t bias, struct layout *layout)
 {
@@ -231,7 +234,111 @@ static bool lay_out(const struct maps *maps, const Elf64_Phdr *segments,
 		    layout->header_addr < start + segments[i].p_filesz)
 			layout->table_end_addr = start + segments[i].p_filesz;
 	}
-	return layout->header_addr && layout->table_end_addr;
+	return true;
+}
+
+/* ---- Modules that do not say where their table is ------------------------ */
+
+/** Bytes of a sorted table before its first pair, and of a pair. */
+#define SORTED_HEAD (sizeof(struct table_header) + sizeof(uint32_t))
+#define SORTED_PAIR (2 * sizeof(int32_t))
+
+/** `.eh_frame_hdr` as the linker would have made it. */
+static bool put_sorted_table(const struct unwind_entries *entries,
+                             uint64_t header_addr, uint8_t *out)
+{
+	struct table_header header = {
+		.version = 1,
+		.pointer_encoding = PE_ABSOLUTE,
+		.count_encoding = PE_UDATA4,
+		.table_encoding = PE_DATAREL | PE_SDATA4,
+	};
+	uint32_t count = entries->num_items;
+
+	memcpy(header.pointer, &entries->table_addr, sizeof(header.pointer));
+	memcpy(out, &header, sizeof(header));
+	memcpy(out + sizeof(header), &count, sizeof(count));
+	out += SORTED_HEAD;
+	for (size_t i = 0; i < entries->num_items; i++, out += SORTED_PAIR) {
+		const struct unwind_entry *entry = &entries->items[i];
+		int64_t code = (int64_t)(entry->code_addr - header_addr);
+		int32_t pair[2] = {
+			(int32_t)code,
+			(int32_t)(entry->entry_addr - header_addr),
+		};
+
+		if (code != pair[0])
+			return false;
+		memcpy(out, pair, sizeof(pair));
+	}
+	return true;
+}
+
+/** Make the file of a table that was found in @p memory. */
+static bool make_sorted_file(const struct unwind_memory *memory,
+                             const struct unwind_entries *entries,
+                             struct layout *layout,
+                             struct unwind_module *module)
+{
+	size_t table_off = entries->table_addr - memory->live_addr;
+
+	layout->header_size = SORTED_HEAD + entries->num_items * SORTED_PAIR;
+	if (entries->table_addr <= layout->header_size)
+		return false;
+	layout->header_addr = entries->table_addr - layout->header_size;
+	layout->table_end_addr = memory->live_addr + memory->size;
+	if (!make_file(layout, layout->header_addr, &module->elf))
+		return false;
+	memcpy(module->elf.data + TABLE_OFF + layout->header_size,
+	       memory->data + table_off, memory->size - table_off);
+	set_range(layout, module);
+	return put_sorted_table(entries, layout->header_addr,
+	                        module->elf.data + TABLE_OFF);
+}
+
+static bool search_segment(pid_t pid, struct unwind_memory *memory,
+                           struct layout *layout, struct unwind_module *module)
+{
+	HFX_CLEANUP(unwind_entries_deinit) struct unwind_entries entries = {0};
+	HFX_CLEANUP(hfx_free) uint8_t *data = malloc(memory->size);
+
+	memory->data = data;
+	return data &&
+	       unwind_read(pid, memory->live_addr, data, memory->size) &&
+	       unwind_search(memory, &entries) &&
+	       make_sorted_file(memory, &entries, layout, module);
+}
+
+static bool search_table(pid_t pid, const Elf64_Phdr *segments, size_t count,
+                         uint64_t bias, struct layout *layout,
+                         struct unwind_module *module)
+{
+	struct unwind_memory memory = {.code_start_addr = UINT64_MAX};
+
+	for (size_t i = 0; i < count; i++) {
+		uint64_t start = bias + segments[i].p_vaddr;
+		uint64_t end = start + segments[i].p_memsz;
+
+		if (segments[i].p_type != PT_LOAD ||
+		    !(segments[i].p_flags & PF_X))
+			continue;
+		if (start < memory.code_start_addr)
+			memory.code_start_addr = start;
+		if (end > memory.code_end_addr)
+			memory.code_end_addr = end;
+	}
+	for (size_t i = 0; i < count; i++) {
+		memory.live_addr = bias + segments[i].p_vaddr;
+		memory.size = segments[i].p_filesz;
+		if (segments[i].p_type != PT_LOAD ||
+		    (segments[i].p_flags & PF_W) || !memory.size ||
+		    memory.size > UNWIND_MODULE_MAX)
+			continue;
+		if (search_segment(pid, &memory, layout, module))
+			return true;
+		buffer_deinit(&module->elf);
+	}
+	return false;
 }
 
 bool unwind_module_read(pid_t pid, const struct maps *maps,
@@ -247,7 +354,10 @@ bool unwind_module_read(pid_t pid, const struct maps *maps,
 	if (!count || !find_bias(segments, count, mapping->start_addr, &bias) ||
 	    !lay_out(maps, segments, count, bias, &layout))
 		return false;
-	if (!read_table(pid, &layout, &module)) {
+	if (!(layout.header_addr && layout.table_end_addr
+	              ? read_table(pid, &layout, &module)
+	              : search_table(pid, segments, count, bias, &layout,
+	                             &module))) {
 		buffer_deinit(&module.elf);
 		return false;
 	}

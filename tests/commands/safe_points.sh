@@ -254,6 +254,38 @@ a_call_under_way_holds_up_an_apply()
 	hear 'worked 102'
 }
 
+# gcc gives these no .eh_frame_hdr.
+static_programs_are_unwound()
+{
+	local linker
+
+	for linker in bfd gold lld; do
+		command -v "ld.$linker" >/dev/null || continue
+		build old 0 -static -fno-pie -no-pie -Wl,--emit-relocs \
+			-fuse-ld="$linker"
+		! readelf -lW old/server | grep -q GNU_EH_FRAME ||
+			die "$linker made a header"
+		build v1 1 -static -fno-pie -no-pie -Wl,--emit-relocs \
+			-fuse-ld="$linker"
+		bundle v1
+		start ./old/server
+		hear 'main 7'
+		say work
+		hear working
+		blocked apply "thread $pid \(server\) in work at server\.c:[0-9]+" \
+			"$pid" v1.hfx
+		say go
+		hear 'worked 1'
+		apply "$pid" v1.hfx
+		say work
+		hear working
+		say go
+		hear added
+		say go
+		hear 'worked 102'
+	done
+}
+
 with_allow_active_a_call_finishes_in_old_code()
 {
 	build old 0
