@@ -119,12 +119,18 @@ static int parse(int argc, char **argv, struct revert_options *options)
 	return parse_arguments(argc - optind, argv + optind, options);
 }
 
-static size_t count_applied(const struct engine_patches *patches)
+/** Whether `--all` means it. */
+static bool is_in_place(const struct engine_patch *patch)
+{
+	return patch->state == RECORD_APPLIED || patch->state == RECORD_WAITING;
+}
+
+static size_t count_in_place(const struct engine_patches *patches)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < patches->num_patches; i++)
-		count += patches->patches[i].state == RECORD_APPLIED;
+		count += is_in_place(&patches->patches[i]);
 	return count;
 }
 
@@ -177,7 +183,7 @@ static void note(const struct revert_options *options,
 	if (patch)
 		note_one(options, patch, result, stop, err);
 	for (size_t i = patches->num_patches; !patch && i-- > 0;)
-		if (patches->patches[i].state == RECORD_APPLIED)
+		if (is_in_place(&patches->patches[i]))
 			note_one(options, &patches->patches[i], result, stop,
 			         err);
 }
@@ -205,7 +211,7 @@ static struct hfx_error *revert_listed(const struct revert_options *options,
 		err = engine_revert_all(target, &options->engine, &result);
 	note(options, patches, patch, "reverted", &result, err);
 	HFX_TRY(err);
-	print_result(options, patch, count_applied(patches), &result);
+	print_result(options, patch, count_in_place(patches), &result);
 	return NULL;
 }
 

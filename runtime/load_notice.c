@@ -18,7 +18,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include "cleanup.h"
 #include "engine_private.h"
@@ -37,19 +36,23 @@ static const struct r_debug *debug;
 /** Guarded by the dynamic linker's lock, as the two that follow. */
 static size_t first_new = LOAD_NOTICE_NONE;
 
-/** How many modules there were when the list was complete before. */
-static size_t known_count;
+/**
+ * How many modules there were when the list was complete before. Not known
+ * until the jump is in place, or modules that came meanwhile would pass for
+ * new.
+ */
+static atomic_size_t known_count = LOAD_NOTICE_NONE;
 
 /** Something has been added since, and nothing removed. */
 static bool is_adding;
 
 /** Thread that is inside the notice, 0 if there is none. */
-static atomic_int notice_tid;
+static _Atomic pthread_t notice_thread;
 
 size_t load_notice_first(void)
 {
-	return atomic_load(&notice_tid) == gettid() ? first_new
-	                                            : LOAD_NOTICE_NONE;
+	return atomic_load(&notice_thread) == pthread_self() ? first_new
+	                                                     : LOAD_NOTICE_NONE;
 }
 
 struct new_search {
@@ -77,12 +80,12 @@ bool load_notice_is_new(uint64_t live_addr)
 /** The list is complete; what is new stands at its end. */
 static void on_consistent(void)
 {
-	first_new = is_adding ? known_count : LOAD_NOTICE_NONE;
-	atomic_store(&notice_tid, gettid());
+	first_new = is_adding ? atomic_load(&known_count) : LOAD_NOTICE_NONE;
+	atomic_store(&notice_thread, pthread_self());
 	notice();
-	atomic_store(&notice_tid, 0);
+	atomic_store(&notice_thread, 0);
 	first_new = LOAD_NOTICE_NONE;
-	known_count = loaded_count();
+	atomic_store(&known_count, loaded_count());
 	is_adding = false;
 }
 
@@ -160,9 +163,9 @@ static struct hfx_error *find_place(const struct engine *engine,
                                     struct place *ret)
 {
 	struct target *target = engine->target;
-	uint8_t code[CODE_ALIGN];
-	struct r_debug list;
-	size_t off;
+	uint8_t code[CODE_ALIGN] = {0};
+	struct r_debug list = {0};
+	size_t off = 0;
 
 	HFX_TRY(find_debug(engine, &list, &ret->debug_addr));
 	ret->live_addr = list.r_brk;
@@ -220,6 +223,14 @@ write_jump(struct engine *engine, const struct place *place, uint64_t page_addr)
 	return engine_plan_commit(&plan, engine->target, NULL, &result);
 }
 
+/** Unless the dynamic linker has told of a complete list by now. */
+static void note_count(void)
+{
+	size_t none = LOAD_NOTICE_NONE;
+
+	atomic_compare_exchange_strong(&known_count, &none, loaded_count());
+}
+
 struct hfx_error *load_notice_install(struct target *target, load_notice_fn *fn)
 {
 	HFX_CLEANUP(engine_close) struct engine engine = {.lock_fd = -1};
@@ -232,11 +243,12 @@ struct hfx_error *load_notice_install(struct target *target, load_notice_fn *fn)
 	HFX_TRY(engine_open(target, NULL, &engine));
 	HFX_TRY(find_place(&engine, &place));
 	notice = fn;
-	known_count = loaded_count();
 	debug = (const struct r_debug *)(uintptr_t)place.debug_addr;
 	err = make_page(&engine, &place, &page_addr);
 	if (!err)
 		err = write_jump(&engine, &place, page_addr);
+	if (!err)
+		note_count();
 	if (!err || hfx_error_code(err) == HFX_ERROR_POISONED)
 		return err;
 	debug = NULL;

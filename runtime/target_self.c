@@ -275,16 +275,31 @@ static struct hfx_error *explain(struct hfx_error *err, bool is_single)
 }
 
 /**
- * Whether all code that is written is of libraries that this very thread is
- * loading: no other thread can be inside, or get there.
+ * Whether no other thread can be inside the code that is written, or get there:
+ * it is of libraries that this very thread is loading, or of patches that were
+ * applied to them a moment ago. Those have no file, and are written only
+ * beside the functions that they replace.
  */
-static bool is_out_of_reach(const struct commit_plan *plan)
+static struct hfx_error *is_out_of_reach(const struct target *target,
+                                         const struct commit_plan *plan,
+                                         bool *ret)
 {
-	for (size_t i = 0; i < plan->num_writes; i++)
-		if (plan->writes[i].is_code &&
-		    !load_notice_is_new(plan->writes[i].live_addr))
-			return false;
-	return true;
+	HFX_CLEANUP(maps_deinit) struct maps maps = {0};
+
+	*ret = true;
+	for (size_t i = 0; i < plan->num_writes && *ret; i++) {
+		const struct commit_write *write = &plan->writes[i];
+		const struct mapping *mapping;
+
+		if (!write->is_code || load_notice_is_new(write->live_addr))
+			continue;
+		*ret = load_notice_first() != LOAD_NOTICE_NONE;
+		if (*ret && !maps.num_mappings)
+			HFX_TRY(maps_read(target->pid, &maps));
+		mapping = *ret ? maps_find(&maps, write->live_addr) : NULL;
+		*ret = mapping && !mapping->inode;
+	}
+	return NULL;
 }
 
 static struct hfx_error *self_commit(struct target *target,
@@ -294,7 +309,8 @@ static struct hfx_error *self_commit(struct target *target,
 	struct commit_plan waiting = *plan;
 	bool is_single = false, is_safe = false;
 
-	if (is_out_of_reach(plan))
+	HFX_TRY(is_out_of_reach(target, plan, &is_safe));
+	if (is_safe)
 		return commit_alone(target, plan, ret);
 	HFX_TRY(is_single_threaded(&is_single));
 	if (is_single)

@@ -36,6 +36,8 @@ struct waiting {
 	struct hfx_patch_id *replaces;
 	/** What was said last, owned; may be `NULL`. */
 	char *reason;
+	/** Whether it could not be applied. */
+	bool has_failed;
 	/** Whether it is said on the standard error. */
 	bool tells;
 	/** Record of each module that waits; 0 for the others. */
@@ -388,6 +390,7 @@ static void apply_now(struct waiting *waiting)
 		hfx_error_destroy(err);
 		err = NULL;
 	}
+	waiting->has_failed = err != NULL;
 	show_err = show(waiting, err ? hfx_error_message(err) : "");
 	if (err) {
 		tell(waiting, err);
@@ -416,9 +419,11 @@ static void look_again(struct waiting *waiting)
 
 static void look_at(struct waiting *waiting)
 {
+	bool is_due = waiting->has_failed || has_records(waiting);
+
 	if (was_taken_back(waiting))
 		drop(waiting);
-	else if (has_records(waiting) && is_loaded(waiting, 0, true))
+	else if (is_due && is_loaded(waiting, 0, true))
 		apply_now(waiting);
 	else if (!has_records(waiting) &&
 	         (is_loaded(waiting, load_notice_first(), false) ||

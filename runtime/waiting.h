@@ -33,7 +33,7 @@ void waiting_drop_replaced(const struct hfx_apply_opts *opts,
 void waiting_catch_up(void);
 
 /** Say what goes wrong on the standard error, too, also later. */
-void waiting_set_telling(bool is_telling);
+void waiting_set_telling(bool value);
 
 /**
  * Have @p fn called whenever this process has loaded something, also without

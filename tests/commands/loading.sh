@@ -271,6 +271,11 @@ a_preloaded_bundle_waits_for_its_library()
 	tell "load v1/plugin.so" "12 2"
 	states_are plugin.so=applied
 	nothing_was_said
+	# Programs that never load it do not speak of it.
+	LD_PRELOAD="$libhfx" HFX_BUNDLES=v2.hfx \
+		sh -c 'ls . >/dev/null; exec date -u' >date.log 2>&1 ||
+		die "$(cat date.log)"
+	[ "$(wc -l <date.log)" = 1 ] || die "$(cat date.log)"
 }
 
 preloaded_bundles_do_not_wait_if_they_are_told_so()
@@ -331,6 +336,12 @@ what_waits_can_be_reverted()
 	"$hfx" revert "$pid" v2 >revert.log || die "revert"
 	tell "load v1/plugin.so" "11 1"
 	states_are ""
+	tell unload "10 0"
+	tell "wait v2.hfx" "10 0"
+	tell "wait v3.hfx" "10 0"
+	"$hfx" revert --all "$pid" >revert.log || die "revert --all"
+	said revert.log "2 patches"
+	tell "load v1/plugin.so" "11 1"
 }
 
 what_was_reverted_does_not_come_back()
@@ -644,18 +655,20 @@ int main(int argc, char **argv)
 	pthread_t thread;
 	void *library;
 
-	if (err || argc != 3)
+	if (err || argc != 4)
+		return 1;
+	if (hfx_apply_bundle(argv[3], &opts, NULL))
 		return 1;
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN);
 	if (pthread_create(&thread, &attributes, load, argv[2]) ||
 	    pthread_join(thread, &library) || !library)
 		return 1;
-	return *(int *)dlsym(library, "seen") != 2;
+	return *(int *)dlsym(library, "seen") != 3;
 }
 END
 	"$cc" -O2 small.c -o small -pthread $(host_options)
-	./small v2.hfx v1/plugin.so || die "the program ended with $?"
+	./small v2.hfx v1/plugin.so v3.hfx || die "the program ended with $?"
 }
 
 a_plugin_in_cpp_throws_through_new_code()
