@@ -745,4 +745,40 @@ END
 	said host.log "a static program"
 }
 
+# A hook may wait for a thread that loads what is waited for: that thread cannot
+# wait for the end of the change, which patches the library then.
+a_change_that_waits_for_a_load_comes_to_an_end()
+{
+	local options
+
+	read -ra options <<<"$(host_options)"
+	cat >>server.c <<'END'
+static void *load_in_thread(void *path)
+{
+	load(path);
+	return NULL;
+}
+void load_and_wait(const char *path)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, load_in_thread, (void *)path);
+	pthread_join(thread, NULL);
+}
+#if VERSION == 2
+#include <hfx_patch.h>
+HFX_POST_APPLY() { load_and_wait("v1/plugin.so"); }
+#endif
+END
+	export CPATH=$source/runtime/include
+	build "${options[@]}" -D_GNU_SOURCE
+	"$hfx_bundle" diff -q v1/server v2/server -o server.hfx
+	start server v1/server
+	tell "wait v2.hfx" "10 0"
+	tell "wait server.hfx" "22 1"
+	nothing_was_said
+	tell unload "20 0"
+	tell "load v1/plugin.so" "22 2"
+}
+
 "$case_name"
