@@ -46,6 +46,9 @@ static atomic_size_t known_count = LOAD_NOTICE_NONE;
 /** Something has been added since, and nothing removed. */
 static bool is_adding;
 
+/** First of the modules that load_notice_go_on() is about. */
+static atomic_size_t unready_first = LOAD_NOTICE_NONE;
+
 /** Thread that is inside the notice, 0 if there is none. */
 static _Atomic pthread_t notice_thread;
 
@@ -69,12 +72,27 @@ static bool holds_addr(const struct loaded_module *module, void *arg)
 	       search->live_addr < module->end_addr;
 }
 
+static bool is_from(size_t first, uint64_t live_addr)
+{
+	struct new_search search = {first, live_addr};
+
+	return first != LOAD_NOTICE_NONE && loaded_find(holds_addr, &search);
+}
+
 bool load_notice_is_new(uint64_t live_addr)
 {
-	struct new_search search = {load_notice_first(), live_addr};
+	return is_from(load_notice_first(), live_addr);
+}
 
-	return search.first != LOAD_NOTICE_NONE &&
-	       loaded_find(holds_addr, &search);
+void load_notice_go_on(void)
+{
+	atomic_store(&unready_first, load_notice_first());
+}
+
+bool load_notice_is_unready(uint64_t live_addr)
+{
+	return load_notice_is_new(live_addr) ||
+	       is_from(atomic_load(&unready_first), live_addr);
 }
 
 /** The list is complete; what is new stands at its end. */
@@ -95,6 +113,7 @@ static void on_change(void)
 	int saved_errno = errno, cancel_state;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	atomic_store(&unready_first, LOAD_NOTICE_NONE);
 	switch (debug->r_state) {
 	case RT_ADD:
 		/* The first one may be in the list by now. */

@@ -46,4 +46,13 @@ size_t load_notice_first(void);
 /** Whether @p live_addr lies in one of these. */
 bool load_notice_is_new(uint64_t live_addr);
 
+/**
+ * The calling thread goes on loading, and others look at what it loads: until
+ * something else is loaded or unloaded, nobody knows whether it is ready.
+ */
+void load_notice_go_on(void);
+
+/** Whether @p live_addr lies in a module that may be not relocated yet. */
+bool load_notice_is_unready(uint64_t live_addr);
+
 #endif /* HFX_RUNTIME_LOAD_NOTICE_H */

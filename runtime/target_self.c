@@ -102,7 +102,7 @@ static struct hfx_error *self_call(struct target *target, uint64_t live_addr,
 		(uint64_t(*)(uint64_t, uint64_t))(uintptr_t)live_addr;
 
 	(void)target;
-	if (load_notice_is_new(live_addr))
+	if (load_notice_is_unready(live_addr))
 		return hfx_error_create(
 			HFX_ERROR_UNSUPPORTED,
 			"the patch needs a function at %#llx called (the "

@@ -463,8 +463,10 @@ static void look_while_loading(void)
 	if (api_is_changing())
 		return;
 	err = api_begin_loading(__builtin_frame_address(0));
-	if (err)
+	if (err) {
+		load_notice_go_on();
 		return;
+	}
 	look_at_all();
 	err = api_end(NULL);
 }

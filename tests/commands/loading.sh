@@ -6,7 +6,8 @@ here=$(dirname "$(realpath "$0")")
 . "$here/setup.sh"
 . "$here/server.sh"
 
-# "load FILE" and "unload" are done, and with HOST "wait FILE" and "revert"; any
+# "load FILE" and "unload" are done, also "noise FILE" (both, of another library) and
+# "child FILE" (load, in a child), and with HOST "wait FILE" and "revert"; any
 # line is answered with what the program and the library give, 10 and 1 or 20
 # and 2, and what the library's constructor has seen, as a second number.
 cat >server.c <<'END'
@@ -117,6 +118,8 @@ int main(void)
 			load(line + 5);
 		if (!strncmp(line, "child ", 6))
 			in_child(line + 6);
+		if (!strncmp(line, "noise ", 6))
+			dlclose(dlopen(line + 6, RTLD_NOW));
 		if (!strcmp(line, "unload"))
 			unload();
 		host(line);
@@ -779,6 +782,51 @@ END
 	nothing_was_said
 	tell unload "20 0"
 	tell "load v1/plugin.so" "22 2"
+}
+
+# New code may need a function that a library chooses when it is relocated. One
+# that comes in the same dlopen() cannot be asked in it.
+what_is_not_ready_in_time_is_patched_at_the_next_load()
+{
+	build_host
+	cat >chosen.c <<'END'
+#include <stdlib.h>
+static int one(void) { return getenv("NEVER") ? 0 : 1; }
+static int (*choose(void))(void) { return one; }
+int chosen(void) __attribute__((ifunc("choose")));
+int always(void) { return 0; }
+END
+	cat >>library.c <<'END'
+int always(void);
+int chosen(void);
+__attribute__((noinline, noclone)) int choice(int number)
+{
+	__asm__ volatile(".nops 8" : "+r"(number));
+#if VERSION == 2
+	return number + chosen();
+#else
+	return number + always() * 2;
+#endif
+}
+int (*const keep)(void) = always;
+END
+	sed -i 's/return number + VERSION/return choice(number) + 1/' library.c
+	mkdir -p v1 v2
+	"$cc" -O2 -fPIC -shared chosen.c -o v1/libchosen.so -Wl,-soname,libchosen.so
+	for version in 1 2; do
+		"$cc" -O2 -g -fPIC -shared -Wl,--build-id -DVERSION=$version \
+			library.c -o v$version/plugin.so v1/libchosen.so \
+			"-Wl,-rpath,$folder/v1"
+	done
+	"$hfx_bundle" diff -q v1/plugin.so v2/plugin.so -o chosen.hfx
+	start server v1/server
+	tell "wait chosen.hfx" "10 0"
+	tell "load v1/plugin.so" "11 1"
+	said server.err "is still being loaded"
+	states_are plugin.so=waiting
+	echo 'int nothing;' | "$cc" -shared -fPIC -x c - -o nothing.so
+	tell "noise $folder/nothing.so" "12 1"
+	states_are plugin.so=applied
 }
 
 "$case_name"
