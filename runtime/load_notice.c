@@ -3,8 +3,9 @@
  * The dynamic linker calls a function of its own, which does nothing, whenever
  * its list of modules begins or ceases to change: `r_brk` of <link.h>, made for
  * the breakpoint of a debugger. A jump there leads to us. glibc calls it for
- * the end of a change when all modules of a dlopen() are mapped, before it
- * relocates them (since 2.41 after that) and before their constructors.
+ * the end of a change when all modules of a dlopen() are mapped, before their
+ * constructors, and in 2.36 before it relocates them: nothing here counts on
+ * their being relocated, or not.
  *
  * Interposing dlopen() would see less (what libc loads itself), and would
  * change what the call means: the dynamic linker looks for a library by the
