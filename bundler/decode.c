@@ -94,6 +94,37 @@ static bool add_branch(const cs_x86 *x86, const uint8_t *bytes, uint64_t addr,
 	return field_agrees(bytes, addr, insn);
 }
 
+/*
+ * Whether the operand is written to. capstone has many stores as loads (movups,
+ * movdqa, cmpxchg, fstp), so the first of several operands counts as written.
+ */
+static bool is_written(const cs_x86 *x86, const cs_x86_op *operand,
+                       unsigned int id)
+{
+	switch (id) {
+	case X86_INS_CMP:
+	case X86_INS_TEST:
+	case X86_INS_BT:
+		return false;
+	case X86_INS_CMPXCHG8B:
+	case X86_INS_CMPXCHG16B:
+	case X86_INS_FIST:
+	case X86_INS_FISTP:
+	case X86_INS_FISTTP:
+	case X86_INS_FNSTCW:
+	case X86_INS_FNSTSW:
+	case X86_INS_FST:
+	case X86_INS_FSTP:
+	case X86_INS_FXSAVE:
+	case X86_INS_STMXCSR:
+	case X86_INS_VSTMXCSR:
+		return true;
+	default:
+		return (operand->access & CS_AC_WRITE) ||
+		       (operand == x86->operands && x86->op_count > 1);
+	}
+}
+
 static bool add_memory(const cs_x86 *x86, const cs_x86_op *operand,
                        unsigned int id, const uint8_t *bytes, uint64_t addr,
                        struct instruction *insn)
@@ -114,7 +145,7 @@ static bool add_memory(const cs_x86 *x86, const cs_x86_op *operand,
 	reference->kind =
 		id == X86_INS_LEA ? REFERENCE_ADDRESS : REFERENCE_ACCESS;
 	reference->access_size = operand->size;
-	reference->is_write = operand->access & CS_AC_WRITE;
+	reference->is_write = is_written(x86, operand, id);
 	reference->target = addr + insn->size + operand->mem.disp;
 	reference->field_off = x86->encoding.disp_offset;
 	/* 32 bits in every RIP-relative operand (Intel SDM 2.2.1.6). */

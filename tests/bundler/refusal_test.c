@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What cannot be patched is refused, with every reason, and nothing written. */
+#include <stdio.h>
 #include <string.h>
 
 #include "sandbox.h"
@@ -193,6 +194,36 @@ static void the_resolver_of_an_ifunc_symbol(void **state)
 	               "step", "resolver of an IFUNC symbol");
 }
 
+/* As clang's counters for coverage, whose names it does not keep. */
+static void writing_to_data_without_a_name(void **state)
+{
+	static const char *const stores[] = {
+		"addq $1,", "movups %xmm0,",      "movdqa %xmm0,",
+		"fstpl",    "lock cmpxchg %rcx,", "vmovdqu %ymm0,",
+		"sete",     "movb $1,",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(stores) / sizeof(*stores); i++) {
+		char source[1024];
+
+		snprintf(source, sizeof(source),
+		         HEAD "__asm__(\".data\\n.balign 32\\n\"\n"
+		              "        \".Lcounts: .zero 32\\n.text\\n\");\n"
+		              "NOINLINE int work(int n)\n"
+		              "{ puts(V(\"a\", \"b\"));\n"
+		              "  if (n > 99)\n"
+		              "    __asm__ volatile(\"%s .Lcounts(%%rip)\");\n"
+		              "  return n; }\n"
+		              "int main(int argc, char **argv)\n"
+		              "{ (void)argv; return work(argc); }\n",
+		         stores[i]);
+		print_message("%s\n", stores[i]);
+		expect_refused("-O2", source, "work",
+		               "writes to data without a symbol");
+	}
+}
+
 static void split_stacks(void **state)
 {
 	(void)state;
@@ -268,6 +299,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(a_variable_whose_size_changed),
 		SANDBOX_TEST(code_that_cannot_be_decoded),
 		SANDBOX_TEST(the_resolver_of_an_ifunc_symbol),
+		SANDBOX_TEST(writing_to_data_without_a_name),
 		SANDBOX_TEST(split_stacks),
 		SANDBOX_TEST(a_variable_that_the_compiler_split),
 		SANDBOX_TEST(a_copied_variable_that_is_new),
