@@ -829,4 +829,49 @@ END
 	states_are plugin.so=applied
 }
 
+# In a program with threads hfx-tracer writes the jump in the dynamic linker.
+a_tracer_that_ends_early_leaves_nothing_that_waits()
+{
+	build_host
+	cat >threads.c <<'END'
+#include <dlfcn.h>
+#include <hfx.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+static void *stay(void *arg)
+{
+	pause();
+	return arg;
+}
+int main(int argc, char **argv)
+{
+	struct hfx_apply_opts opts = {.sz = sizeof(opts),
+	                              .flags = HFX_APPLY_WAIT,
+	                              .helper_path = "/bin/true"};
+	struct hfx_status status = {.sz = sizeof(status)};
+	pthread_t thread;
+	void *library;
+
+	if (argc != 3 || pthread_create(&thread, NULL, stay, NULL))
+		return 1;
+	if (!hfx_apply_bundle(argv[1], &opts, NULL))
+		return 2;
+	if (hfx_get_status(&status) || status.num_waiting)
+		return 3;
+	library = dlopen(argv[2], RTLD_NOW);
+	if (!library || *(int *)dlsym(library, "seen") != 1)
+		return 4;
+	dlclose(library);
+	opts.helper_path = NULL;
+	if (hfx_apply_bundle(argv[1], &opts, NULL))
+		return 5;
+	library = dlopen(argv[2], RTLD_NOW);
+	return library && *(int *)dlsym(library, "seen") == 2 ? 0 : 6;
+}
+END
+	"$cc" -O2 threads.c -o threads -pthread $(host_options)
+	./threads v2.hfx v1/plugin.so || die "the program ended with $?"
+}
+
 "$case_name"
