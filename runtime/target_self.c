@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -380,6 +381,20 @@ static const struct target_ops self_ops = {
 	.destroy = self_destroy,
 };
 
+/** The kernel gives the files of a process that is not dumpable to root. */
+static struct hfx_error *open_error(int error_number)
+{
+	if (error_number != EACCES || prctl(PR_GET_DUMPABLE) == 1)
+		return hfx_error_os(error_number, "cannot open /proc/self/mem");
+	return hfx_error_create(
+		HFX_ERROR_PERMISSION,
+		"process %d may not open its own memory: it is not dumpable "
+		"(it changed its user, or prctl PR_SET_DUMPABLE); set "
+		"PR_SET_DUMPABLE to 1 for this call, or run `hfx` as root "
+		"from outside",
+		(int)getpid());
+}
+
 struct hfx_error *target_create_self(const char *tracer_path,
                                      uint64_t stack_addr, struct target **ret)
 {
@@ -391,8 +406,7 @@ struct hfx_error *target_create_self(const char *tracer_path,
 	self->base = (struct target){.ops = &self_ops, .pid = getpid()};
 	self->mem_fd = open("/proc/thread-self/mem", O_RDWR | O_CLOEXEC);
 	if (self->mem_fd < 0) {
-		struct hfx_error *err =
-			hfx_error_os(errno, "cannot open /proc/self/mem");
+		struct hfx_error *err = open_error(errno);
 
 		self_destroy(&self->base);
 		return err;

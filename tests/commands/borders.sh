@@ -64,6 +64,57 @@ child_of()
 	echo "${children% }"
 }
 
+# A server that began as root, as many do: its files in /proc are root's.
+borders_a_program_that_gave_up_root_is_told_how_to_patch_itself()
+{
+	local options
+
+	need_root
+	cat >host.c <<'END'
+#define _GNU_SOURCE
+#include <hfx.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+__attribute__((noipa)) int answer(void)
+{
+#ifdef NEW
+	return 203;
+#else
+	return 101;
+#endif
+}
+static void apply(const char *path)
+{
+	struct hfx_error *err = hfx_apply_bundle(path, NULL, NULL);
+
+	printf("%d: %s\n", answer(), err ? hfx_error_message(err) : "applied");
+	hfx_error_destroy(err);
+}
+int main(int argc, char **argv)
+{
+	if (argc < 2 || setresgid(65534, 65534, 65534) ||
+	    setresuid(65534, 65534, 65534))
+		return 1;
+	apply(argv[1]);
+	if (prctl(PR_SET_DUMPABLE, 1))
+		return 1;
+	apply(argv[1]);
+	return 0;
+}
+END
+	read -r -a options <<<"$(host_options)"
+	"$cc" -O2 -g host.c -o before "${options[@]}"
+	"$cc" -O2 -g -DNEW host.c -o after "${options[@]}"
+	"$hfx_bundle" diff before after -o fix.hfx >diff.log 2>&1 ||
+		die "$(cat diff.log)"
+	./before fix.hfx >host.log
+	said host.log "101: fix.hfx: process "
+	said host.log "may not open its own memory: it is not dumpable"
+	said host.log "set PR_SET_DUMPABLE to 1 for this call"
+	said host.log "203: applied"
+}
+
 borders_other_users_and_setuid()
 {
 	need_root
