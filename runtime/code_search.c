@@ -10,7 +10,7 @@
 /** A mapping is searched no further than this, in bytes. */
 #define SEARCH_MAX (8u << 20)
 
-static bool search_mapping(pid_t pid, const struct mapping *mapping,
+static bool search_mapping(pid_t tid, const struct mapping *mapping,
                            const uint8_t *code, size_t code_size,
                            uint64_t *addr_ret)
 {
@@ -24,7 +24,7 @@ static bool search_mapping(pid_t pid, const struct mapping *mapping,
 
 	if (!bytes)
 		return false;
-	got = process_vm_readv(pid, &local, 1, &remote, 1, 0);
+	got = process_vm_readv(tid, &local, 1, &remote, 1, 0);
 	found = got > 0 ? memmem(bytes, (size_t)got, code, code_size) : NULL;
 	if (found)
 		*addr_ret = mapping->start_addr + (uint64_t)(found - bytes);
@@ -39,7 +39,7 @@ static bool is_code(const struct mapping *mapping)
 	       strcmp(mapping->name, "[vsyscall]");
 }
 
-bool code_search(pid_t pid, const struct maps *maps, const uint8_t *code,
+bool code_search(pid_t tid, const struct maps *maps, const uint8_t *code,
                  size_t code_size, uint64_t *addr_ret)
 {
 	for (int pass = 0; pass < 2; pass++) {
@@ -48,7 +48,7 @@ bool code_search(pid_t pid, const struct maps *maps, const uint8_t *code,
 			bool is_vdso = !strcmp(mapping->name, "[vdso]");
 
 			if (is_vdso == !pass && is_code(mapping) &&
-			    search_mapping(pid, mapping, code, code_size,
+			    search_mapping(tid, mapping, code, code_size,
 			                   addr_ret))
 				return true;
 		}

@@ -15,11 +15,12 @@
 #include "maps.h"
 
 /**
- * Find bytes in the code of a process: in the vDSO first, which nobody unmaps.
+ * Find bytes in the code of the process of thread @p tid: in the vDSO first,
+ * which nobody unmaps.
  *
  * @param[out] addr_ret Live address; set if they are found.
  */
-bool code_search(pid_t pid, const struct maps *maps, const uint8_t *code,
+bool code_search(pid_t tid, const struct maps *maps, const uint8_t *code,
                  size_t code_size, uint64_t *addr_ret);
 
 #endif /* HFX_RUNTIME_CODE_SEARCH_H */

@@ -49,17 +49,18 @@ static const uint8_t landing[] = {0x48, 0x89, 0xc7, 0xb8, 0x0f, 0x00,
 struct hfx_error *inject_init(pid_t pid, struct inject *ret)
 {
 	struct inject inject = {.pid = pid};
+	const pid_t tid = proc_memory_thread(pid);
 
 	HFX_TRY(maps_read(pid, &inject.maps));
-	if (code_search(pid, &inject.maps, sigreturn_code,
+	if (code_search(tid, &inject.maps, sigreturn_code,
 	                sizeof(sigreturn_code), &inject.return_addr) &&
-	    code_search(pid, &inject.maps, returning_gate,
+	    code_search(tid, &inject.maps, returning_gate,
 	                sizeof(returning_gate), &inject.gate_addr)) {
 		*ret = inject;
 		return NULL;
 	}
 	inject.return_addr = 0;
-	if (code_search(pid, &inject.maps, gate, sizeof(gate),
+	if (code_search(tid, &inject.maps, gate, sizeof(gate),
 	                &inject.gate_addr)) {
 		*ret = inject;
 		return NULL;

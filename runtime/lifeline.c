@@ -164,19 +164,19 @@ static size_t pack_xstate(const struct lifeline_state *state,
 	return added.extended_size;
 }
 
-static int write_vm(pid_t pid, uint64_t live_addr, const void *data,
+static int write_vm(pid_t tid, uint64_t live_addr, const void *data,
                     size_t size)
 {
 	struct iovec local = {(void *)data, size};
 	struct iovec remote = {(void *)(uintptr_t)live_addr, size};
-	ssize_t put = process_vm_writev(pid, &local, 1, &remote, 1, 0);
+	ssize_t put = process_vm_writev(tid, &local, 1, &remote, 1, 0);
 
 	if (put < 0)
 		return -errno;
 	return (size_t)put == size ? 0 : -EFAULT;
 }
 
-int lifeline_write(pid_t pid, const struct lifeline_state *state,
+int lifeline_write(pid_t tid, const struct lifeline_state *state,
                    uint64_t return_addr, uint64_t *sp_ret)
 {
 	struct user_regs_struct regs = restarted(&state->regs);
@@ -197,11 +197,11 @@ int lifeline_write(pid_t pid, const struct lifeline_state *state,
 	if (!size)
 		return -ENOTSUP;
 	addr = (addr - size) & ~(XSAVE_ALIGNMENT - 1);
-	rc = write_vm(pid, addr, room, size);
+	rc = write_vm(tid, addr, room, size);
 	frame.context = context_of(&regs, addr);
 	addr = ((addr - sizeof(frame)) & ~UINT64_C(15)) - sizeof(uint64_t);
 	if (!rc)
-		rc = write_vm(pid, addr, &frame, sizeof(frame));
+		rc = write_vm(tid, addr, &frame, sizeof(frame));
 	*sp_ret = addr;
 	return rc;
 }

@@ -50,14 +50,14 @@ struct lifeline_state {
 bool lifeline_has_room(const struct maps *maps, uint64_t sp, uint64_t fs_base);
 
 /**
- * Write the state below the stack of a thread of process @p pid.
+ * Write the state below the stack of the thread @p tid.
  *
  * @param[in] return_addr Code that makes the system call.
  * @param[out] sp_ret Where @p return_addr stands: the stack pointer for code
  * that ends with a return. As at the entry of a function (psABI 3.2.2).
  * @return 0, or -errno.
  */
-int lifeline_write(pid_t pid, const struct lifeline_state *state,
+int lifeline_write(pid_t tid, const struct lifeline_state *state,
                    uint64_t return_addr, uint64_t *sp_ret);
 
 #endif /* HFX_RUNTIME_LIFELINE_H */

@@ -102,11 +102,11 @@ static void write_lifeline(const struct inject *inject, struct loan *loan)
 	};
 	uint64_t sp;
 
-	loan->has_lifeline =
-		inject->return_addr &&
-		lifeline_has_room(&inject->maps, state.regs.rsp,
-	                          state.regs.fs_base) &&
-		!lifeline_write(inject->pid, &state, inject->return_addr, &sp);
+	loan->has_lifeline = inject->return_addr &&
+	                     lifeline_has_room(&inject->maps, state.regs.rsp,
+	                                       state.regs.fs_base) &&
+	                     !lifeline_write(loan->thread->tid, &state,
+	                                     inject->return_addr, &sp);
 	if (loan->has_lifeline)
 		loan->sp = sp;
 }

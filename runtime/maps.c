@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "file.h"
 #include "maps.h"
+#include "proc_status.h"
 
 /** Read a number up to @p end_char and step over that. */
 static bool take_number(char **text, int base, char end_char, uint64_t *ret)
@@ -114,7 +115,8 @@ struct hfx_error *maps_read(pid_t pid, struct maps *ret)
 	char path[64] = "/proc/thread-self/maps";
 
 	if (pid != getpid())
-		snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/maps", (int)pid,
+		         (int)proc_memory_thread(pid));
 	err = file_read(path, MAPS_MAX_SIZE, &text);
 	if (hfx_error_errno(err) == ENOENT || hfx_error_errno(err) == ESRCH) {
 		hfx_error_destroy(err);

@@ -18,6 +18,7 @@
 
 #include "cleanup.h"
 #include "file.h"
+#include "proc_status.h"
 
 /** Largest map that is read and added to, in bytes. */
 #define MAX_MAP_SIZE (256u << 20)
@@ -62,7 +63,8 @@ static struct hfx_error *open_folder(pid_t pid, int *ret)
 	HFX_CLEANUP(hfx_close) int root = -1;
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/root", (int)pid,
+	         (int)proc_memory_thread(pid));
 	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		return hfx_error_os(errno, "cannot open %s", path);

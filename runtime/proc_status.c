@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -81,6 +82,35 @@ int proc_status_read(pid_t pid, pid_t tid, struct proc_status *ret)
 	text[size] = '\0';
 	parse(text, ret);
 	return 0;
+}
+
+static bool has_memory(pid_t pid, pid_t tid)
+{
+	struct proc_status status;
+
+	return !proc_status_read(pid, tid, &status) && status.has_memory;
+}
+
+pid_t proc_memory_thread(pid_t pid)
+{
+	struct dirent *entry;
+	pid_t found = pid;
+	char path[32];
+	DIR *tasks;
+
+	if (has_memory(pid, pid))
+		return pid;
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	tasks = opendir(path);
+	while (tasks && found == pid && (entry = readdir(tasks))) {
+		pid_t tid = atoi(entry->d_name);
+
+		if (tid > 0 && tid != pid && has_memory(pid, tid))
+			found = tid;
+	}
+	if (tasks)
+		closedir(tasks);
+	return found;
 }
 
 /** Place of `startstack` among the numbers behind the name. */

@@ -40,6 +40,13 @@ struct proc_status {
 int proc_status_read(pid_t pid, pid_t tid, struct proc_status *ret);
 
 /**
+ * A thread of the process @p pid by which its memory is reached: the main one,
+ * or when that has ended another, since then /proc/PID leads to no memory.
+ * @p pid if there is none.
+ */
+pid_t proc_memory_thread(pid_t pid);
+
+/**
  * Where the stack of the process @p pid began when its program did
  * (proc_pid_stat(5), startstack); 0 if that is not told.
  */

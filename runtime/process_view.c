@@ -136,7 +136,8 @@ static bool has_ended(pid_t pid)
 {
 	struct proc_status status;
 
-	return proc_status_read(pid, pid, &status) || !status.has_memory;
+	return proc_status_read(pid, proc_memory_thread(pid), &status) ||
+	       !status.has_memory;
 }
 
 struct hfx_error *process_view_read(pid_t pid, const struct bundle *bundle,

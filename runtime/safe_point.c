@@ -89,7 +89,6 @@ struct hfx_error *safe_point_prepare(struct safe_point *point,
 	if (!point->plan->num_guards)
 		return NULL;
 	maps_deinit(&point->maps);
-	point->scan.pid = point->pid;
 	point->scan.guards = &point->guards;
 	point->scan.maps = &point->maps;
 	point->scan.num_known = stop_num_threads(stop);

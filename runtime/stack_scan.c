@@ -30,7 +30,7 @@ static size_t read_words(struct stack_scan *scan, uint64_t live_addr,
 {
 	struct iovec local = {scan->words, num_words * WORD};
 	struct iovec remote = {(void *)(uintptr_t)live_addr, num_words * WORD};
-	ssize_t got = process_vm_readv(scan->pid, &local, 1, &remote, 1, 0);
+	ssize_t got = process_vm_readv(scan->tid, &local, 1, &remote, 1, 0);
 
 	return got > 0 ? (size_t)got / WORD : 0;
 }
@@ -211,6 +211,7 @@ int stack_scan_thread(struct stack_scan *scan, struct stop *stop, size_t index)
 	struct stacks stacks = {.pointers = {regs->rsp}, .num_pointers = 1};
 	int rc = scan_registers(scan, regs);
 
+	scan->tid = stop_thread(stop, index)->tid;
 	scan->found_addr = rc ? scan->found_addr : 0;
 	while (!rc && stacks.num_done < stacks.num_pointers) {
 		size_t first = stacks.num_done + 1;

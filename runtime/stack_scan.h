@@ -41,7 +41,6 @@ enum stack_scan_result {
 };
 
 struct stack_scan {
-	pid_t pid;
 	/** Borrowed. */
 	const struct guard_set *guards;
 	/**
@@ -51,7 +50,9 @@ struct stack_scan {
 	 */
 	const struct maps *maps;
 	size_t num_known;
-	/** Set by stack_scan_thread(): the address that made it suspect. */
+	/** Set by stack_scan_thread(): the thread, and the address that made it
+	 * suspect. */
+	pid_t tid;
 	uint64_t found_addr;
 	uint64_t words[8192];
 };

@@ -107,6 +107,7 @@ static struct hfx_error *ptrace_read(struct target *target, uint64_t live_addr,
                                      void *buffer, size_t size)
 {
 	uint8_t *bytes = buffer;
+	/* In vain when the main thread has ended. */
 	ssize_t got = read_vm(target->pid, live_addr, bytes, size);
 	size_t done = got > 0 ? (size_t)got : 0;
 
@@ -264,10 +265,11 @@ static struct hfx_error *check_class(pid_t pid)
 {
 	HFX_CLEANUP(hfx_close) int fd = -1;
 	Elf64_auxv_t entries[64];
-	char path[32];
+	char path[64];
 	ssize_t size;
 
-	snprintf(path, sizeof(path), "/proc/%d/auxv", pid);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/auxv", pid,
+	         proc_memory_thread(pid));
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	size = fd < 0 ? -1 : read(fd, entries, sizeof(entries));
 	if (size <= 0)
@@ -286,14 +288,18 @@ static struct hfx_error *check_class(pid_t pid)
 static struct hfx_error *open_memory(struct target_ptrace *target)
 {
 	pid_t pid = target->base.pid;
-	char path[32];
+	char path[64];
 	char byte;
 
-	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/mem", pid,
+	         proc_memory_thread(pid));
 	target->mem_fd = open(path, O_RDWR | O_CLOEXEC);
+	/* A zombie, on newer kernels; on others its file is empty. */
+	if (target->mem_fd < 0 && errno == ESRCH)
+		return hfx_error_create(HFX_ERROR_NO_PROCESS,
+		                        "process %d has ended", pid);
 	if (target->mem_fd < 0)
 		return permission_error(pid, pid, errno);
-	/* A process without memory, a zombie, reads as an empty file. */
 	if (pread(target->mem_fd, &byte, 1, 0) == 0)
 		return hfx_error_create(HFX_ERROR_NO_PROCESS,
 		                        "process %d has ended", pid);

@@ -46,12 +46,12 @@ struct layout {
 	uint64_t table_end_addr;
 };
 
-bool unwind_read(pid_t pid, uint64_t live_addr, void *buffer, size_t size)
+bool unwind_read(pid_t tid, uint64_t live_addr, void *buffer, size_t size)
 {
 	struct iovec local = {buffer, size};
 	struct iovec remote = {(void *)(uintptr_t)live_addr, size};
 
-	return process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+	return process_vm_readv(tid, &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
 /* ---- The file that is made ---------------------------------------------- */
@@ -120,7 +120,7 @@ static void set_range(const struct layout *layout, struct unwind_module *module)
 /* ---- Modules ------------------------------------------------------------ */
 
 /** Where `.eh_frame` is; 0 if that cannot be told. */
-static uint64_t find_table(pid_t pid, const struct layout *layout)
+static uint64_t find_table(pid_t tid, const struct layout *layout)
 {
 	uint64_t pointer_addr =
 		layout->header_addr + offsetof(struct table_header, pointer);
@@ -129,7 +129,7 @@ static uint64_t find_table(pid_t pid, const struct layout *layout)
 	uint64_t absolute;
 
 	if (layout->header_size < sizeof(header) ||
-	    !unwind_read(pid, layout->header_addr, &header, sizeof(header)) ||
+	    !unwind_read(tid, layout->header_addr, &header, sizeof(header)) ||
 	    header.version != 1)
 		return 0;
 	memcpy(&distance, header.pointer, sizeof(distance));
@@ -146,10 +146,10 @@ static uint64_t find_table(pid_t pid, const struct layout *layout)
 	}
 }
 
-static bool read_table(pid_t pid, const struct layout *layout,
+static bool read_table(pid_t tid, const struct layout *layout,
                        struct unwind_module *module)
 {
-	uint64_t table_addr = find_table(pid, layout);
+	uint64_t table_addr = find_table(tid, layout);
 
 	if (!table_addr || table_addr < layout->start_addr ||
 	    table_addr >= layout->table_end_addr)
@@ -159,24 +159,24 @@ static bool read_table(pid_t pid, const struct layout *layout,
 	if (!make_file(layout, table_addr, &module->elf))
 		return false;
 	set_range(layout, module);
-	return unwind_read(pid, table_addr, module->elf.data + TABLE_OFF,
+	return unwind_read(tid, table_addr, module->elf.data + TABLE_OFF,
 	                   module->elf.size - TABLE_OFF);
 }
 
 /** Read the program headers that are mapped with the ELF header. */
-static size_t read_segments(pid_t pid, const struct mapping *mapping,
+static size_t read_segments(pid_t tid, const struct mapping *mapping,
                             Elf64_Phdr *segments)
 {
 	uint64_t room = mapping->end_addr - mapping->start_addr;
 	Elf64_Ehdr header;
 
 	if (mapping->file_off || room < sizeof(header) ||
-	    !unwind_read(pid, mapping->start_addr, &header, sizeof(header)) ||
+	    !unwind_read(tid, mapping->start_addr, &header, sizeof(header)) ||
 	    memcmp(header.e_ident, ELFMAG, SELFMAG) ||
 	    header.e_ident[EI_CLASS] != ELFCLASS64 ||
 	    header.e_phentsize != sizeof(*segments) ||
 	    header.e_phnum > MAX_PHDRS || header.e_phoff > room ||
-	    !unwind_read(pid, mapping->start_addr + header.e_phoff, segments,
+	    !unwind_read(tid, mapping->start_addr + header.e_phoff, segments,
 	                 header.e_phnum * sizeof(*segments)))
 		return 0;
 	return header.e_phnum;
@@ -296,7 +296,7 @@ static bool make_sorted_file(const struct unwind_memory *memory,
 	                        module->elf.data + TABLE_OFF);
 }
 
-static bool search_segment(pid_t pid, struct unwind_memory *memory,
+static bool search_segment(pid_t tid, struct unwind_memory *memory,
                            struct layout *layout, struct unwind_module *module)
 {
 	HFX_CLEANUP(unwind_entries_deinit) struct unwind_entries entries = {0};
@@ -304,12 +304,12 @@ static bool search_segment(pid_t pid, struct unwind_memory *memory,
 
 	memory->data = data;
 	return data &&
-	       unwind_read(pid, memory->live_addr, data, memory->size) &&
+	       unwind_read(tid, memory->live_addr, data, memory->size) &&
 	       unwind_search(memory, &entries) &&
 	       make_sorted_file(memory, &entries, layout, module);
 }
 
-static bool search_table(pid_t pid, const Elf64_Phdr *segments, size_t count,
+static bool search_table(pid_t tid, const Elf64_Phdr *segments, size_t count,
                          uint64_t bias, struct layout *layout,
                          struct unwind_module *module)
 {
@@ -334,19 +334,19 @@ static bool search_table(pid_t pid, const Elf64_Phdr *segments, size_t count,
 		    (segments[i].p_flags & PF_W) || !memory.size ||
 		    memory.size > UNWIND_MODULE_MAX)
 			continue;
-		if (search_segment(pid, &memory, layout, module))
+		if (search_segment(tid, &memory, layout, module))
 			return true;
 		buffer_deinit(&module->elf);
 	}
 	return false;
 }
 
-bool unwind_module_read(pid_t pid, const struct maps *maps,
+bool unwind_module_read(pid_t tid, const struct maps *maps,
                         const struct mapping *mapping,
                         struct unwind_module *ret)
 {
 	Elf64_Phdr segments[MAX_PHDRS];
-	size_t count = read_segments(pid, mapping, segments);
+	size_t count = read_segments(tid, mapping, segments);
 	struct unwind_module module = {0};
 	struct layout layout = {0};
 	uint64_t bias;
@@ -355,8 +355,8 @@ bool unwind_module_read(pid_t pid, const struct maps *maps,
 	    !lay_out(maps, segments, count, bias, &layout))
 		return false;
 	if (!(layout.header_addr && layout.table_end_addr
-	              ? read_table(pid, &layout, &module)
-	              : search_table(pid, segments, count, bias, &layout,
+	              ? read_table(tid, &layout, &module)
+	              : search_table(tid, segments, count, bias, &layout,
 	                             &module))) {
 		buffer_deinit(&module.elf);
 		return false;
@@ -381,7 +381,7 @@ static void put_table_header(uint64_t eh_frame_addr, uint8_t *out)
 	memcpy(out, &header, sizeof(header));
 }
 
-bool unwind_module_read_image(pid_t pid, const struct maps *maps,
+bool unwind_module_read_image(pid_t tid, const struct maps *maps,
                               const struct commit_image *image,
                               struct unwind_module *ret)
 {
@@ -402,7 +402,7 @@ bool unwind_module_read_image(pid_t pid, const struct maps *maps,
 		return false;
 	set_range(&layout, &module);
 	put_table_header(image->eh_frame_addr, module.elf.data + TABLE_OFF);
-	if (!unwind_read(pid, image->eh_frame_addr,
+	if (!unwind_read(tid, image->eh_frame_addr,
 	                 module.elf.data + TABLE_OFF +
 	                         sizeof(struct table_header),
 	                 mapping->end_addr - image->eh_frame_addr)) {

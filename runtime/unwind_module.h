@@ -24,20 +24,22 @@ struct unwind_module {
 };
 
 /**
- * Read the module whose first mapping is @p mapping.
+ * Read the module whose first mapping is @p mapping, by a thread @p tid of the
+ * process.
  *
  * @return Whether there is one, with a table.
  */
-bool unwind_module_read(pid_t pid, const struct maps *maps,
+bool unwind_module_read(pid_t tid, const struct maps *maps,
                         const struct mapping *mapping,
                         struct unwind_module *ret);
 
 /** The same for a patch image, which has no ELF header in memory. */
-bool unwind_module_read_image(pid_t pid, const struct maps *maps,
+bool unwind_module_read_image(pid_t tid, const struct maps *maps,
                               const struct commit_image *image,
                               struct unwind_module *ret);
 
-/** Copy memory of @p pid. @return Whether all of it could be read. */
-bool unwind_read(pid_t pid, uint64_t live_addr, void *buffer, size_t size);
+/** Copy memory of the thread @p tid. @return Whether all of it could be read.
+ */
+bool unwind_read(pid_t tid, uint64_t live_addr, void *buffer, size_t size);
 
 #endif /* HFX_RUNTIME_UNWIND_MODULE_H */

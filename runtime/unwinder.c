@@ -80,6 +80,7 @@ static struct hfx_error *read_modules(struct unwinder *unwinder,
                                       const struct maps *maps,
                                       const struct commit_plan *plan)
 {
+	const pid_t tid = proc_memory_thread(unwinder->pid);
 	struct unwind_module module;
 	uint64_t end_addr = 0;
 
@@ -88,14 +89,14 @@ static struct hfx_error *read_modules(struct unwinder *unwinder,
 
 		if (mapping->start_addr < end_addr ||
 		    (!mapping->inode && strcmp(mapping->name, "[vdso]")) ||
-		    !unwind_module_read(unwinder->pid, maps, mapping, &module))
+		    !unwind_module_read(tid, maps, mapping, &module))
 			continue;
 		end_addr = module.end_addr;
 		HFX_TRY(add_module(unwinder, &module));
 	}
 	for (size_t i = 0; i < plan->num_images; i++)
-		if (unwind_module_read_image(unwinder->pid, maps,
-		                             &plan->images[i], &module))
+		if (unwind_module_read_image(tid, maps, &plan->images[i],
+		                             &module))
 			HFX_TRY(add_module(unwinder, &module));
 	return NULL;
 }
@@ -124,7 +125,8 @@ static bool read_word(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *result,
 	const struct unwinder *unwinder = arg;
 
 	(void)dwfl;
-	return unwind_read(unwinder->pid, addr, result, sizeof(*result));
+	return unwind_read(unwinder->thread->tid, addr, result,
+	                   sizeof(*result));
 }
 
 /** In the order of the psABI's DWARF register numbers. */

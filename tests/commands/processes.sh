@@ -53,6 +53,107 @@ all_processes_of_a_build_are_patched()
 	fails 2 "$hfx" apply --all 1 fix.hfx
 }
 
+# The main thread may end before the others; the kernel then shows no memory for
+# the number of the process.
+a_process_whose_main_thread_has_ended_is_patched()
+{
+	cat >server.c <<'END'
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#ifdef HOST
+#include <hfx.h>
+#endif
+__attribute__((noipa)) int answer(int number)
+{
+	while (number < 0)
+		usleep(1000);
+#ifdef NEW
+	return number * 3 + 200;
+#else
+	return number * 7 % 5 + 99;
+#endif
+}
+static void *stay(void *arg)
+{
+	answer(-1);
+	return arg;
+}
+static void apply(const char *path)
+{
+#ifdef HOST
+	struct hfx_error *err = hfx_apply_bundle(path, NULL, NULL);
+
+	fprintf(stderr, "%s\n", err ? hfx_error_message(err) : "applied");
+	hfx_error_destroy(err);
+#else
+	(void)path;
+#endif
+}
+static void *serve(void *arg)
+{
+	char line[64];
+	pthread_t thread;
+
+	while (fgets(line, sizeof(line), stdin)) {
+		if (!strncmp(line, "stay", 4))
+			pthread_create(&thread, NULL, stay, NULL);
+		else if (!strncmp(line, "apply", 5))
+			apply(arg);
+		printf("%d\n", answer(1));
+	}
+	_exit(0);
+}
+static void *sleep_on(void *arg)
+{
+	for (;;)
+		sleep(1);
+	return arg;
+}
+int main(int argc, char **argv)
+{
+	pthread_t thread;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	pthread_create(&thread, NULL, sleep_on, NULL);
+	pthread_create(&thread, NULL, serve, argc > 1 ? argv[1] : NULL);
+	pthread_exit(NULL);
+}
+END
+	make_bundle -pthread
+	start one
+	until grep -q '^State:.*Z' "/proc/$pid/status"; do sleep 0.01; done
+	"$hfx" check -q "$pid" fix.hfx
+	"$hfx" apply "$pid" fix.hfx >apply.log
+	said apply.log "applied fix (1 function) to $pid (server) in"
+	answers one 203
+	"$hfx" list "$pid" >list.log
+	grep -q '^fix .*applied' list.log || die "$(cat list.log)"
+	"$hfx" status fix.hfx >status.log
+	grep -q "^ *$pid .*applied" status.log || die "$(cat status.log)"
+	"$hfx" perf-map -q "$pid"
+	grep -q answer "/tmp/perf-$pid.map" || die "no perf map"
+	rm -f "/tmp/perf-$pid.map"
+	"$hfx" revert -q "$pid" fix
+	answers one 101
+	# The stacks of the others are looked at all the same.
+	echo stay >&"$to_one"
+	read -r -t 20 line <&"$from_one" || die "no answer"
+	fails 1 "$hfx" apply "$pid" fix.hfx
+	said fails.log "(server) in answer at server.c:"
+	answers one 101
+
+	# shellcheck disable=SC2046 # options of their own
+	make_bundle -pthread $(host_options)
+	start host ./old/server fix.hfx
+	until grep -q '^State:.*Z' "/proc/$pid/status"; do sleep 0.01; done
+	echo apply >&"$to_host"
+	read -r -t 20 line <&"$from_host" || die "no answer"
+	said host.err applied
+	answers host 203
+}
+
 # A server whose children come and go all the time.
 processes_that_are_forked_meanwhile_are_patched_too()
 {
