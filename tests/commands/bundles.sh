@@ -135,6 +135,65 @@ one_patch_takes_the_place_of_another()
 	answers 2
 }
 
+# Threads that call all the time: from one version to the next, none of their
+# calls reaches the old build's code. Answers how many did since it was asked.
+no_call_reaches_old_code_while_patches_are_replaced()
+{
+	cat >server.c <<'END'
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#define THREADS 4
+static atomic_long counts[3];
+static atomic_long rounds[THREADS];
+__attribute__((noipa)) int version(void)
+{
+	return VERSION;
+}
+static void *call(void *arg)
+{
+	for (;;) {
+		counts[version()]++;
+		++*(atomic_long *)arg;
+	}
+	return arg;
+}
+int main(void)
+{
+	char line[64];
+	pthread_t thread;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&thread, NULL, call, &rounds[i]);
+	while (fgets(line, sizeof(line), stdin)) {
+		/* What each had begun to count is counted now. */
+		for (int i = 0; i < THREADS; i++) {
+			long before = rounds[i];
+
+			while (rounds[i] < before + 2)
+				;
+		}
+		printf("%ld\n", atomic_exchange(&counts[0], 0));
+	}
+	return 0;
+}
+END
+	build 1 2
+	start
+	runs "$hfx" apply "$pid" v1.hfx --timeout 20000
+	ask >/dev/null
+	for _ in $(seq 15); do
+		runs "$hfx" apply "$pid" v2.hfx --replaces v1 --timeout 20000
+		runs "$hfx" apply "$pid" v1.hfx --replaces all \
+			--timeout 20000
+	done
+	answers 0
+	# So it would have been seen.
+	runs "$hfx" revert "$pid" v1 --timeout 20000
+	[ "$(ask)" -gt 0 ] || die "calls of the old code are not counted"
+}
+
 what_cannot_be_replaced_is_said()
 {
 	build 1 2 3
