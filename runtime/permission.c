@@ -88,15 +88,17 @@ static struct hfx_error *user_error(pid_t pid, const struct proc_status *self,
 static struct hfx_error *tracer_error(pid_t pid, pid_t tid,
                                       const struct proc_status *target)
 {
-	struct proc_status tracer = {.name = "?"};
+	struct proc_status tracer = {.tgid = target->tracer_pid, .name = "?"};
 
 	if (!target->tracer_pid)
 		return NULL;
-	(void)proc_status_read(target->tracer_pid, target->tracer_pid, &tracer);
+	/* By the thread that traces to the process, which can be ended. */
+	(void)proc_status_read(tracer.tgid, tracer.tgid, &tracer);
+	(void)proc_status_read(tracer.tgid, tracer.tgid, &tracer);
 	return hfx_error_create(HFX_ERROR_BUSY,
 	                        "thread %d of process %d is traced by process "
 	                        "%d (%s); end that first",
-	                        tid, pid, target->tracer_pid, tracer.name);
+	                        tid, pid, tracer.tgid, tracer.name);
 }
 
 /** What of the target itself forbids it to everybody, or `NULL`. */

@@ -154,6 +154,94 @@ END
 	answers host 203
 }
 
+# Stopping the threads of a tracer must not tell it of stops of its tracee that
+# are none, and takes none from it.
+a_program_that_traces_another_goes_on()
+{
+	local tracee
+
+	cat >server.c <<'END'
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static atomic_long stops, wrong, tracee;
+__attribute__((noipa)) int answer(int number)
+{
+#ifdef NEW
+	return number * 3 + 200;
+#else
+	return number * 7 % 5 + 99;
+#endif
+}
+static void be_traced(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	ptrace(PTRACE_TRACEME, 0, 0, 0);
+	raise(SIGSTOP);
+	for (;;)
+		getppid();
+}
+static void *trace(void *arg)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid)
+		be_traced();
+	prctl(PR_SET_NAME, "tracer");
+	waitpid(pid, &status, 0);
+	ptrace(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_TRACESYSGOOD);
+	for (;;) {
+		tracee = pid;
+		if (ptrace(PTRACE_SYSCALL, pid, 0, 0) ||
+		    waitpid(pid, &status, 0) != pid ||
+		    status != ((SIGTRAP | 0x80) << 8 | 0x7f))
+			wrong++;
+		stops++;
+	}
+	return arg;
+}
+int main(void)
+{
+	char line[64];
+	pthread_t thread;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	pthread_create(&thread, NULL, trace, NULL);
+	while (!tracee)
+		usleep(1000);
+	while (fgets(line, sizeof(line), stdin)) {
+		long before = stops;
+
+		while (stops < before + 100)
+			usleep(100);
+		printf("%d %ld %ld\n", answer(1), (long)wrong, (long)tracee);
+	}
+	return 0;
+}
+END
+	make_bundle -pthread
+	start one
+	tracee=$(ask one)
+	tracee=${tracee##* }
+	for _ in $(seq 20); do
+		"$hfx" apply -q --timeout 20000 "$pid" fix.hfx
+		"$hfx" revert -q --timeout 20000 "$pid" fix
+	done
+	answers one "101 0 $tracee"
+	"$hfx" apply -q --timeout 20000 "$pid" fix.hfx
+	answers one "203 0 $tracee"
+	# What it traces cannot be traced by another.
+	fails 1 "$hfx" apply "$tracee" fix.hfx
+	said fails.log "is traced by process $pid (server)"
+	answers one "203 0 $tracee"
+}
+
 # A server whose children come and go all the time.
 processes_that_are_forked_meanwhile_are_patched_too()
 {
