@@ -11,8 +11,10 @@
  * - else, what OLD's code of the same function refers to, NEW's does, unless
  *   another object begins there;
  * - else, what any of OLD's code or data refers to is a place that has a use;
- * - constants may all be in the image, at one distance, and then any meaning is
- *   right;
+ * - constants, and what only NEW has, may all be in the image, at one distance,
+ *   and then any meaning is right;
+ * - inside an object, the code may do no more with the address than to use it
+ *   as it is, or none of the others is one to count from;
  * - all else is refused.
  */
 #include <elf.h>
@@ -20,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address_flow.h"
 #include "array.h"
 #include "cleanup.h"
 #include "closure_private.h"
@@ -121,6 +124,12 @@ static bool counts_up_to_zero(const struct function *function)
 	return false;
 }
 
+/* Tells whether a static variable of a function is initialized. */
+static bool is_guard(const struct symbol *object)
+{
+	return !strncmp(object->name, "_ZGV", 4);
+}
+
 static struct hfx_error *add_if_near(struct closure *closure,
                                      const struct symbol *object, uint64_t addr,
                                      bool counts_up, struct readings *readings)
@@ -131,9 +140,9 @@ static struct hfx_error *add_if_near(struct closure *closure,
 	struct place place = place_at(program, object->addr);
 	bool can = false;
 
-	/* Nobody counts to a copy of a library's object. */
+	/* Nobody counts to a copy of a library's object, or to a guard. */
 	if (addr - object->addr >= object->size &&
-	    (place_is_of_class(object) ||
+	    (place_is_of_class(object) || is_guard(object) ||
 	     (relocation && relocation->type == R_X86_64_COPY)))
 		return NULL;
 	/* Of several names for one object, and of parts, the one that counts.
@@ -284,6 +293,17 @@ static bool all_constant(const struct readings *readings)
 	return true;
 }
 
+/* What only NEW has is in the image, at NEW's distances, like constants. */
+static bool all_inside(const struct readings *readings)
+{
+	for (size_t i = 0; i < readings->num_items; i++)
+		if (!readings->items[i].is_constant &&
+		    (readings->items[i].old_addr ||
+		     readings->items[i].shared_addr))
+			return false;
+	return true;
+}
+
 static struct hfx_error *keep_all(struct closure *closure,
                                   const struct readings *readings,
                                   struct target *ret)
@@ -291,9 +311,16 @@ static struct hfx_error *keep_all(struct closure *closure,
 	ret->kind = TARGET_INSIDE;
 	for (size_t i = 0; i < readings->num_items; i++) {
 		const struct symbol *object = readings->items[i].object;
+		struct place place =
+			place_at(closure->new_program, object->addr);
 
-		HFX_TRY(closure_keep(closure, object->addr, object->size,
-		                     PF_R));
+		if (readings->items[i].is_constant)
+			HFX_TRY(closure_keep(closure, object->addr,
+			                     object->size, PF_R));
+		else
+			HFX_TRY(closure_resolve_object(closure, &place, ret));
+		if (ret->kind == TARGET_REFUSED)
+			return NULL;
 	}
 	return NULL;
 }
@@ -392,6 +419,38 @@ static const struct reading *find_stored(const struct closure *closure,
 	return find_around(readings, addr);
 }
 
+/*
+ * Where the place is inside an object, leave only the others that the code may
+ * count from.
+ */
+static struct hfx_error *drop_uncounted(struct closure *closure, uint64_t addr,
+                                        const struct use *use,
+                                        struct readings *readings)
+{
+	const struct reading *around = find_around(readings, addr);
+	struct reading *items = readings->items;
+	enum address_fate fate;
+	size_t kept = 0;
+
+	if (!around || around->object->addr == addr || use->is_indexed ||
+	    !use->reference)
+		return NULL;
+	const struct symbol *object = around->object;
+	HFX_TRY(address_flow_fate(closure->decoder, closure->new_program,
+	                          closure->function, use->reference, &fate));
+	for (size_t i = 0; i < readings->num_items; i++) {
+		bool may = true;
+
+		if (items[i].object != object)
+			HFX_TRY(closure_may_count(closure, items[i].object,
+			                          fate, &may));
+		if (may)
+			items[kept++] = items[i];
+	}
+	readings->num_items = kept;
+	return NULL;
+}
+
 /* Nothing in OLD can speak for an object that only NEW has. */
 static bool is_in_new_object(const struct readings *readings, uint64_t addr)
 {
@@ -426,9 +485,11 @@ static struct hfx_error *choose(struct closure *closure, uint64_t addr,
 		                       readings->items[0].shared_addr};
 		return NULL;
 	}
+	if (readings->num_items > 1 && !all_inside(readings))
+		HFX_TRY(drop_uncounted(closure, addr, use, readings));
 	if (readings->num_items == 1)
 		return take_one(closure, addr, &readings->items[0], ret);
-	if (all_constant(readings))
+	if (all_inside(readings))
 		return keep_all(closure, readings, ret);
 	return natural ? take_one(closure, addr, natural, ret)
 	               : refuse(closure, addr, readings, ret);

@@ -175,3 +175,25 @@ struct hfx_error *closure_is_strange(struct closure *closure,
 	*ret = !inlined;
 	return NULL;
 }
+
+/*
+ * What is no array may be counted from as well, for the sake of what is around
+ * it (`container_of()`), by code that uses it otherwise, too.
+ */
+struct hfx_error *closure_may_count(struct closure *closure,
+                                    const struct symbol *object,
+                                    enum address_fate fate, bool *ret)
+{
+	*ret = false;
+	if (fate == ADDRESS_USED)
+		return NULL;
+	*ret = true;
+	if (function_refers_to(closure->function, object->addr,
+	                       object->size + 1))
+		return NULL;
+	*ret = fate != ADDRESS_COMPARED;
+	if (!*ret || !closure->new_program->debug)
+		return NULL;
+	return debug_info_has_array(closure->new_program->debug, object->addr,
+	                            ret);
+}

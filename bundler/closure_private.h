@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "address_flow.h"
 #include "closure.h"
 #include "place.h"
 
@@ -176,6 +177,15 @@ closure_could_mean(struct closure *closure, const struct symbol *old_object,
 HFX_MUST_CHECK struct hfx_error *
 closure_is_strange(struct closure *closure, const struct symbol *object,
                    const struct reference *reference, bool *ret);
+
+/**
+ * Whether the current function may count from @p object, where it does
+ * @p fate with an address inside another one (closure_naming.c).
+ */
+HFX_MUST_CHECK struct hfx_error *closure_may_count(struct closure *closure,
+                                                   const struct symbol *object,
+                                                   enum address_fate fate,
+                                                   bool *ret);
 
 /**
  * OLD's address of an object of NEW, if new code is to use that one: a

@@ -360,6 +360,14 @@ debug_info_variable_alignment(struct debug_info *debug, uint64_t addr,
 HFX_MUST_CHECK struct hfx_error *debug_info_is_array(struct debug_info *debug,
                                                      uint64_t addr, bool *ret);
 
+/**
+ * Whether the variable at @p addr is an array or has one inside, which code may
+ * index; true if it is unknown. Bytes that share their room with other members
+ * of a union are room for these, and no array.
+ */
+HFX_MUST_CHECK struct hfx_error *debug_info_has_array(struct debug_info *debug,
+                                                      uint64_t addr, bool *ret);
+
 /** Whether the source of a function has a name for a variable. */
 enum debug_naming {
 	/** DWARF has one of them not. */

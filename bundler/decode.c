@@ -5,20 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <capstone/capstone.h>
 #include <elf.h>
 
+#include "decode_private.h"
 #include "decode_vector.h"
 
 /* Canary of the stack protector, the one %fs operand that is not TLS data. */
 #define STACK_GUARD_OFFSET 0x28
-
-struct decoder {
-	csh handle;
-	cs_insn *insn;
-	/** Whether `insn` is what decoder_next() found last. */
-	bool is_known;
-};
 
 struct hfx_error *decoder_create(struct decoder **ret)
 {
@@ -50,7 +43,7 @@ void decoder_destroy(struct decoder *decoder)
 	free(decoder);
 }
 
-static bool in_group(const cs_detail *detail, uint8_t group)
+bool decode_in_group(const cs_detail *detail, uint8_t group)
 {
 	for (uint8_t i = 0; i < detail->groups_count; i++)
 		if (detail->groups[i] == group)
@@ -225,15 +218,16 @@ bool decoder_next(struct decoder *decoder, const uint8_t *code, size_t size,
 	*ret = (struct instruction){.off = off, .size = found->size};
 	ret->reference.insn_off = off;
 	ret->reference.insn_size = found->size;
-	ret->is_call = in_group(found->detail, CS_GRP_CALL);
-	ret->is_jump = in_group(found->detail, CS_GRP_JUMP) && !ret->is_call;
+	ret->is_call = decode_in_group(found->detail, CS_GRP_CALL);
+	ret->is_jump =
+		decode_in_group(found->detail, CS_GRP_JUMP) && !ret->is_call;
 	ret->is_conditional = ret->is_jump && found->id != X86_INS_JMP &&
 	                      found->id != X86_INS_LJMP;
-	ret->is_return = in_group(found->detail, CS_GRP_RET);
+	ret->is_return = decode_in_group(found->detail, CS_GRP_RET);
 	ret->is_syscall = found->id == X86_INS_SYSCALL;
 	ret->is_restore = is_restore(found);
 	ret->is_padding = found->id == X86_INS_NOP || found->id == X86_INS_INT3;
-	if (in_group(found->detail, CS_GRP_BRANCH_RELATIVE) &&
+	if (decode_in_group(found->detail, CS_GRP_BRANCH_RELATIVE) &&
 	    x86->op_count == 1 && x86->operands[0].type == X86_OP_IMM)
 		return add_branch(x86, bytes, addr, ret);
 	ret->constant_off = x86->encoding.imm_offset;
@@ -297,8 +291,7 @@ static register_set register_of(unsigned int id, bool *is_whole_ret)
 	return general_register(id, is_whole_ret);
 }
 
-/* `xor %eax,%eax` and the like: what was there does not matter. */
-static bool is_clearing(const cs_insn *insn)
+bool decode_is_clearing(const cs_insn *insn)
 {
 	const cs_x86 *x86 = &insn->detail->x86;
 
@@ -344,7 +337,7 @@ struct register_use decoder_registers(struct decoder *decoder)
 	if (cs_regs_access(decoder->handle, insn, read, &num_read, written,
 	                   &num_written) != CS_ERR_OK)
 		return (struct register_use){REGISTERS_ALL, REGISTERS_ALL, 0};
-	for (uint8_t i = 0; i < num_read && !is_clearing(insn); i++)
+	for (uint8_t i = 0; i < num_read && !decode_is_clearing(insn); i++)
 		use.read |= register_of(read[i], &is_whole);
 	for (uint8_t i = 0; i < num_written; i++) {
 		register_set bit = register_of(written[i], &is_whole);
@@ -355,98 +348,6 @@ struct register_use decoder_registers(struct decoder *decoder)
 			use.replaced |= bit;
 	}
 	return use;
-}
-
-/* The registers that carry arguments (psABI 3.2.3). */
-static bool is_argument(x86_reg reg)
-{
-	return reg == X86_REG_RDI || reg == X86_REG_RSI || reg == X86_REG_RDX ||
-	       reg == X86_REG_RCX || reg == X86_REG_R8 || reg == X86_REG_R9;
-}
-
-/* A store of the register itself, but not into the frame: it would be read. */
-static bool is_store(const cs_insn *insn, x86_reg reg)
-{
-	const cs_x86_op *operands = insn->detail->x86.operands;
-
-	return insn->id == X86_INS_MOV && operands[0].type == X86_OP_MEM &&
-	       operands[1].type == X86_OP_REG && operands[1].reg == reg &&
-	       operands[0].mem.base != reg && operands[0].mem.index != reg &&
-	       operands[0].mem.base != X86_REG_RSP &&
-	       operands[0].mem.base != X86_REG_RBP;
-}
-
-static bool uses_register(csh handle, const cs_insn *insn, x86_reg reg)
-{
-	cs_regs read, written;
-	uint8_t num_read, num_written;
-
-	if (cs_regs_access(handle, insn, read, &num_read, written,
-	                   &num_written) != CS_ERR_OK)
-		return true;
-	for (uint8_t i = 0; i < num_read; i++)
-		if (read[i] == reg)
-			return true;
-	for (uint8_t i = 0; i < num_written; i++)
-		if (written[i] == reg)
-			return true;
-	return false;
-}
-
-/* A call, or a jump that leaves the function: [0, size). */
-static bool leads_away(const cs_insn *insn, size_t size)
-{
-	const cs_x86 *x86 = &insn->detail->x86;
-
-	return in_group(insn->detail, CS_GRP_CALL) ||
-	       (insn->id == X86_INS_JMP &&
-	        x86->operands[0].type == X86_OP_IMM &&
-	        (uint64_t)x86->operands[0].imm >= size);
-}
-
-enum fate {
-	FATE_OTHER,
-	FATE_STORED,
-	FATE_PASSED_ON,
-};
-
-/* What is done first with the register that the instruction at `off` loads. */
-static enum fate fate_of_loaded(struct decoder *decoder, const uint8_t *code,
-                                size_t size, size_t off)
-{
-	cs_insn *found = decoder->insn;
-	const uint8_t *bytes = code + off;
-	size_t left = size - off;
-	uint64_t at = off;
-
-	if (!cs_disasm_iter(decoder->handle, &bytes, &left, &at, found) ||
-	    found->detail->x86.operands[0].type != X86_OP_REG)
-		return FATE_OTHER;
-	x86_reg reg = found->detail->x86.operands[0].reg;
-	while (cs_disasm_iter(decoder->handle, &bytes, &left, &at, found)) {
-		if (leads_away(found, size))
-			return is_argument(reg) ? FATE_PASSED_ON : FATE_OTHER;
-		if (is_store(found, reg))
-			return FATE_STORED;
-		if (in_group(found->detail, CS_GRP_RET))
-			return reg == X86_REG_RAX ? FATE_PASSED_ON : FATE_OTHER;
-		if (in_group(found->detail, CS_GRP_JUMP) ||
-		    uses_register(decoder->handle, found, reg))
-			return FATE_OTHER;
-	}
-	return FATE_OTHER;
-}
-
-bool decoder_stores(struct decoder *decoder, const uint8_t *code, size_t size,
-                    size_t off)
-{
-	return fate_of_loaded(decoder, code, size, off) == FATE_STORED;
-}
-
-bool decoder_passes_on(struct decoder *decoder, const uint8_t *code,
-                       size_t size, size_t off)
-{
-	return fate_of_loaded(decoder, code, size, off) != FATE_OTHER;
 }
 
 bool is_endbr64(const uint8_t *code, size_t size)

@@ -3,7 +3,7 @@
  * @file decode.h
  *
  * Machine code as a list of instructions and of what they refer to. The only
- * file that uses capstone is decode.c.
+ * files that use capstone are decode.c and decode_address.c.
  */
 #ifndef HFX_BUNDLER_DECODE_H
 #define HFX_BUNDLER_DECODE_H
@@ -105,6 +105,39 @@ bool decoder_passes_on(struct decoder *decoder, const uint8_t *code,
  */
 bool decoder_stores(struct decoder *decoder, const uint8_t *code, size_t size,
                     size_t off);
+
+/** General registers, a bit each, in the order of their numbers. */
+typedef uint16_t general_set;
+
+/** Registers that may hold an address. */
+struct address_holders {
+	/** As it is. */
+	general_set exact;
+	/** With a constant added once. */
+	general_set shifted;
+};
+
+/** What an instruction does with an address that some registers hold. */
+struct address_step {
+	/** Who may hold it behind the instruction. */
+	struct address_holders holders;
+	/** It is read or written through, or stored, as it is. */
+	bool is_used;
+	/** It is added to, or what is done with it is not known. */
+	bool is_counted;
+};
+
+/** Of the instruction that decoder_next() found last: it loads an address. */
+struct address_step decoder_address_load(struct decoder *decoder);
+
+/** The same: before it, @p holders may hold an address. */
+struct address_step decoder_address_step(struct decoder *decoder,
+                                         struct address_holders holders);
+
+/** Registers that carry arguments, and that calls need not preserve. */
+#define GENERAL_ARGUMENTS ((general_set)0x03c6)
+#define GENERAL_VOLATILE  ((general_set)0x0fc7)
+#define GENERAL_RAX       ((general_set)0x0001)
 
 /** Whether @p code begins with `endbr64`. */
 bool is_endbr64(const uint8_t *code, size_t size);

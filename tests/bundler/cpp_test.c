@@ -83,11 +83,56 @@ static void a_variable_of_another_file_behind_a_table(void **state)
 	expect_behaves_as_new("-O0 -fno-toplevel-reorder other.c", source);
 }
 
+/* Their heads are inside them, and tables that may be counted from behind. */
+static void new_static_containers(void **state)
+{
+	static const char source[] =
+		"#include <cstdio>\n"
+		"#include <map>\n"
+		"#include <set>\n"
+		"#include <string>\n"
+		"#include <unordered_map>\n"
+		"static long counts[26];\n"
+		"static std::map<std::string, int> known = {{\"a\", 1}};\n"
+		"__attribute__((noinline)) static std::string add(int n)\n"
+		"{\n"
+		"#ifdef NEW\n"
+		"  static std::map<int, std::string> names =\n"
+		"    {{1, \"one\"}, {2, \"two\"}, {3, \"three\"}};\n"
+		"  static std::set<int> seen;\n"
+		"  static std::unordered_map<int, int> times;\n"
+		"  static char text[48];\n"
+		"  names[n] += \"!\"; seen.insert(n); times[n % 3]++;\n"
+		"  snprintf(text + 8, sizeof(text) - 8, \"%zu\", "
+		"seen.size());\n"
+		"  std::string all = text + 8;\n"
+		"  for (auto &item : names) all += item.second;\n"
+		"  for (int i : seen) all += std::to_string(i * times[i % "
+		"3]);\n"
+		"  return all;\n"
+		"#endif\n"
+		"  return std::to_string(n); }\n"
+		"__attribute__((noinline)) static long count(char c)\n"
+		"{ counts[c - 'a'] += known.size() + V(0, 1);\n"
+		"  return counts[c - 'a']; }\n"
+		"int main(int argc, char **)\n"
+		"{ for (int i = 0; i < 6; i++)\n"
+		"    printf(\"%s %ld\\n\", add(i % 4 + argc).c_str(),\n"
+		"           count('a' + i % 3));\n"
+		"  return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("clang " CPP " -O1", source);
+	expect_behaves_as_new("clang " CPP " -O2", source);
+	expect_behaves_as_new("clang " CPP " -Os", source);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		SANDBOX_TEST(objects_that_point_to_the_end_of_their_vtable),
 		SANDBOX_TEST(a_variable_of_another_file_behind_a_table),
+		SANDBOX_TEST(new_static_containers),
 	};
 
 	sandbox_filter(argc, argv);

@@ -451,7 +451,8 @@ static void an_address_in_a_new_object_that_code_may_count_from(void **state)
 {
 	(void)state;
 	build_pair("-O2 -fno-toplevel-reorder -DTAKE='char *end = text.buffer;"
-	           " __asm__(\"inc %0\" : \"+r\"(end)); text.n = *end;'",
+	           " __asm__(\"add %1, %0\" : \"+r\"(end) : \"r\"((long)n));"
+	           " text.n = *end;'",
 	           A_NEW_OBJECT_BEFORE_A_TABLE);
 	SCOPED_JSON *report = diff(1, "");
 	expect_refusal(report, "changed", "moved apart");

@@ -111,6 +111,84 @@ static void the_end_of_a_table_before_a_variable_of_another_file(void **state)
 	                      last);
 }
 
+/* A place inside `fresh` that `letters['i' - 'a']` would begin to count from.
+ */
+#define LETTERS                                                                \
+	HEAD "#include <string.h>\n"                                           \
+	     "#ifdef NEW\n"                                                    \
+	     "char fresh[48] ROW = \"\\1\";\n"                                 \
+	     "#endif\n"                                                        \
+	     "long letters[26] ROW = {1, 2, 3, 4, 5, 6, 7, 8, 9};\n"
+
+static void a_place_inside_a_new_variable(void **state)
+{
+	static const char source[] =
+		LETTERS "NOINLINE static const char *show(int n)\n"
+			"{\n"
+			"#ifdef NEW\n"
+			"  snprintf(fresh + 8, sizeof(fresh) - 8, \"%d\", n);\n"
+			"  memcpy(fresh, \"12345678\", 8);\n"
+			"  return fresh;\n"
+			"#endif\n"
+			"  return n ? \"x\" : \"y\"; }\n"
+			"int main(int argc, char **argv)\n"
+			"{ (void)argv; letters[argc]++;\n"
+			"  printf(\"%s %ld\\n\", show(argc), letters[1]); "
+			"return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O2 -fno-toplevel-reorder", source);
+	expect_behaves_as_new("clang -O2", source);
+	expect_behaves_as_new("clang -O0", source);
+}
+
+/* The same address, from which code counts: of `letters`, it cannot be told. */
+static void a_place_inside_a_new_variable_that_is_counted_from(void **state)
+{
+	static const char source[] = LETTERS
+		"NOINLINE static long look(long n)\n"
+		"{ const char *before;\n"
+		"#ifdef NEW\n"
+		"  fresh[0]++;\n"
+		"#endif\n"
+		"  __asm__(\"lea letters-32(%%rip), %0\" : \"=r\"(before));\n"
+		"  return V(7, *(const long *)(before + 8 * n)); }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; letters[argc]++;\n"
+		"  printf(\"%ld\\n\", look(argc + 4)); return 0; }\n";
+
+	(void)state;
+	expect_refused("-O1 -fno-toplevel-reorder", source, "look",
+	               "moved apart");
+	expect_refused("clang -O1", source, "look", "moved apart");
+}
+
+/* Both are in the image, as far from each other as in the new build. */
+static void a_place_between_new_variables(void **state)
+{
+	static const char source[] =
+		HEAD "#ifdef NEW\n"
+		     "int fresh[4] ROW = {1, 2, 3, 4};\n"
+		     "int more[16] ROW = {5, 6, 7, 8, 9};\n"
+		     "#endif\n"
+		     "NOINLINE static int look(long n)\n"
+		     "{\n"
+		     "#ifdef NEW\n"
+		     "  const int *before;\n"
+		     "  fresh[0]++;\n"
+		     "  __asm__(\"lea more-8(%%rip), %0\" : \"=r\"(before));\n"
+		     "  return before[n];\n"
+		     "#endif\n"
+		     "  return n * 1234567 / 7; }\n"
+		     "int main(int argc, char **argv)\n"
+		     "{ (void)argv; printf(\"%d\\n\", look(argc + 2)); return "
+		     "0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O1 -fno-toplevel-reorder", source);
+	expect_behaves_as_new("clang -O1", source);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +197,10 @@ int main(int argc, char **argv)
 			a_table_behind_a_variable_of_another_file_by_clang),
 		SANDBOX_TEST(
 			the_end_of_a_table_before_a_variable_of_another_file),
+		SANDBOX_TEST(a_place_inside_a_new_variable),
+		SANDBOX_TEST(
+			a_place_inside_a_new_variable_that_is_counted_from),
+		SANDBOX_TEST(a_place_between_new_variables),
 	};
 
 	sandbox_filter(argc, argv);
