@@ -2,6 +2,7 @@
 /* What is listed in a type but takes no room: enumerators, virtual functions.
  */
 #include "debug_private.h"
+#include "lambda_names.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -68,6 +69,7 @@ static bool next_virtual(int status, Dwarf_Die *die, struct entry *ret)
 	return false;
 }
 
+/** Names of virtual functions may have numbers of lambdas in them. */
 static bool find(Dwarf_Die *type, next_fn next, const char *name,
                  struct entry *ret)
 {
@@ -75,7 +77,8 @@ static bool find(Dwarf_Die *type, next_fn next, const char *name,
 	int status = dwarf_child(type, &die);
 
 	while (next(status, &die, ret)) {
-		if (strcmp(ret->name, name) == 0)
+		if (next == next_virtual ? lambda_names_alike(ret->name, name)
+		                         : !strcmp(ret->name, name))
 			return true;
 		status = dwarf_siblingof(&die, &die);
 	}

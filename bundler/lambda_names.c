@@ -134,6 +134,41 @@ static bool may_be_numbered(const char *name)
 	       (strstr(name, "Ul") || strstr(name, "Ut") || strstr(name, "$_"));
 }
 
+/* Behind the length of a clang name, if that is at `text`. */
+static const char *skip_length(const char *text)
+{
+	const char *end = text;
+
+	while (isdigit((unsigned char)*end))
+		end++;
+	return end[0] == '$' && end[1] == '_' ? end : text;
+}
+
+bool lambda_names_alike(const char *a, const char *b)
+{
+	const char *a_stop = a + strlen(a), *b_stop = b + strlen(b);
+	uint32_t ignored;
+	bool by_file;
+
+	for (;;) {
+		a = skip_length(a);
+		b = skip_length(b);
+		const char *a_number = find_number(a, a_stop, &by_file);
+		const char *b_number = find_number(b, b_stop, &by_file);
+
+		if (!a_number != !b_number)
+			return false;
+		if (!a_number && (*a != *b || !*a))
+			return *a == *b;
+		size_t length = a_number ? (size_t)(a_number - a) : 1;
+		if (a_number &&
+		    (b_number - b != a_number - a || memcmp(a, b, length) != 0))
+			return false;
+		a = a_number ? read_number(a_number, &ignored) : a + 1;
+		b = b_number ? read_number(b_number, &ignored) : b + 1;
+	}
+}
+
 /* ---- Groups ------------------------------------------------------------- */
 
 static int compare_numbers(const struct numbered *a, const struct numbered *b)

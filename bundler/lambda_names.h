@@ -28,6 +28,9 @@ HFX_MUST_CHECK struct hfx_error *
 lambda_names_init(struct lambda_names *names, const struct program *old_program,
                   const struct program *new_program);
 
+/** Whether two linkage names differ at most in these numbers. */
+bool lambda_names_alike(const char *a, const char *b);
+
 void lambda_names_deinit(struct lambda_names *names);
 
 #endif /* HFX_BUNDLER_LAMBDA_NAMES_H */

@@ -127,12 +127,43 @@ static void new_static_containers(void **state)
 	expect_behaves_as_new("clang " CPP " -Os", source);
 }
 
+/* clang numbers lambdas in a file, and has the number in the names of both. */
+static void a_class_of_a_lambda_that_has_another_number(void **state)
+{
+	static const char source[] =
+		"#include <cstdio>\n"
+		"struct Job { virtual int run(int) = 0; virtual ~Job() {} };\n"
+		"template <class F> struct Made : Job\n"
+		"{ F f; Made(F f) : f(f) {}\n"
+		"  int run(int n) override { return f(n); } };\n"
+		"template <class F> static Job *make(F f)\n"
+		"{ return new Made<F>(f); }\n"
+		"static Job *volatile first;\n"
+		"__attribute__((noinline)) static int begin(int n)\n"
+		"{ first = V(nullptr, make([](int i) { return i * 3; }));\n"
+		"  return first ? first->run(n) : n * 1234567 / 7; }\n"
+		"__attribute__((noinline)) static int work(int n)\n"
+		"{ Job *volatile job = make([n](int i) { return i + n; });\n"
+		"  int all = job->run(n) * V(1, 100);\n"
+		"  delete job; return all; }\n"
+		"int main(int argc, char **)\n"
+		"{ printf(\"%d %d\\n\", begin(argc), work(argc)); return 0; "
+		"}\n";
+
+	(void)state;
+	expect_behaves_as_new("clang " CPP " -O1", source);
+	expect_behaves_as_new("clang " CPP " -O2", source);
+	SCOPED_JSON *report = diff(0, "");
+	assert_int_equal(json_array_size(json_object_get(report, "types")), 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		SANDBOX_TEST(objects_that_point_to_the_end_of_their_vtable),
 		SANDBOX_TEST(a_variable_of_another_file_behind_a_table),
 		SANDBOX_TEST(new_static_containers),
+		SANDBOX_TEST(a_class_of_a_lambda_that_has_another_number),
 	};
 
 	sandbox_filter(argc, argv);
