@@ -8,10 +8,11 @@
 #include "array.h"
 #include "cleanup.h"
 #include "debug_info.h"
+#include "demangle.h"
 #include "function_title.h"
 #include "place.h"
 
-/* Take a text of DWARF, or a copy of what the symbol table says. */
+/* Take a text of DWARF, or a copy of another. */
 static char *take_or(char **text, const char *otherwise)
 {
 	if (*text && **text)
@@ -22,7 +23,8 @@ static char *take_or(char **text, const char *otherwise)
 static void take_texts(struct report_function *entry,
                        struct debug_function *debug, const char *symbol)
 {
-	entry->name = take_or(&debug->name, symbol);
+	entry->name = debug->name && *debug->name ? HFX_TAKE(debug->name)
+	                                          : demangle_names(symbol);
 	entry->linkage_name = strdup(symbol);
 	entry->unit = take_or(&debug->unit, "");
 	entry->source = take_or(&debug->source, "");

@@ -17,10 +17,11 @@ void html_function(struct html_page *page, const char *name)
 	for (size_t i = 0; i < report->num_functions; i++)
 		if (!strcmp(report->functions[i].linkage_name, name)) {
 			html_put(page->out, "<a href=\"#%sf%zu\">%s</a>",
-			         page->input->prefix, i, name);
+			         page->input->prefix, i,
+			         report->functions[i].name);
 			return;
 		}
-	html_put(page->out, "%s", name);
+	html_put_names(page->out, name);
 }
 
 void html_refusals(struct html_page *page)
@@ -38,12 +39,14 @@ void html_refusals(struct html_page *page)
 		html_function(page, refusal->subject);
 		fputs("</b>", page->out);
 		put_source(page, refusal->source);
-		html_put(page->out, "<p>%s</p>", refusal->reason);
-		if (refusal->remedy && *refusal->remedy)
-			html_put(page->out,
-			         "<p class=\"remedy\">How to go on: %s</p>",
-			         refusal->remedy);
-		fputs("</li>\n", page->out);
+		fputs("<p>", page->out);
+		html_put_names(page->out, refusal->reason);
+		if (refusal->remedy && *refusal->remedy) {
+			fputs("</p><p class=\"remedy\">How to go on: ",
+			      page->out);
+			html_put_names(page->out, refusal->remedy);
+		}
+		fputs("</p></li>\n", page->out);
 	}
 	fputs("</ul>\n", page->out);
 	html_section_end(page);
@@ -57,9 +60,11 @@ void html_warnings(struct html_page *page)
 		return;
 	html_section_begin(page, "warnings", "Warnings", report->num_warnings);
 	fputs("<ul class=\"cards\">\n", page->out);
-	for (size_t i = 0; i < report->num_warnings; i++)
-		html_put(page->out, "<li class=\"warning\">%s</li>\n",
-		         report->warnings[i]);
+	for (size_t i = 0; i < report->num_warnings; i++) {
+		fputs("<li class=\"warning\">", page->out);
+		html_put_names(page->out, report->warnings[i]);
+		fputs("</li>\n", page->out);
+	}
 	fputs("</ul>\n", page->out);
 	html_section_end(page);
 }
@@ -77,9 +82,13 @@ void html_skips(struct html_page *page)
 	for (size_t i = 0; i < report->num_skips; i++) {
 		const struct report_skip *skip = &report->skips[i];
 
-		html_put(page->out, "<li><b>%s</b>", skip->name);
+		fputs("<li><b>", page->out);
+		html_put_names(page->out, skip->name);
+		fputs("</b>", page->out);
 		put_source(page, skip->source);
-		html_put(page->out, " %s</li>\n", skip->reason);
+		fputc(' ', page->out);
+		html_put_names(page->out, skip->reason);
+		fputs("</li>\n", page->out);
 	}
 	fputs("</ul></details>\n", page->out);
 	html_section_end(page);
@@ -143,8 +152,9 @@ static struct hfx_error *put_function(struct html_page *page, size_t index)
 	         "<span class=\"kind %s\">%s</span> <b>%s</b>",
 	         kind, page->input->prefix, index, kind, kind, function->name);
 	put_source(page, function->source);
-	html_put(page->out, " <span class=\"reason\">%s</span></summary>\n",
-	         function->reason);
+	fputs(" <span class=\"reason\">", page->out);
+	html_put_names(page->out, function->reason);
+	fputs("</span></summary>\n", page->out);
 	put_facts(page, function);
 	HFX_TRY(html_code(page, function));
 	fputs("</details></li>\n", page->out);

@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "cleanup.h"
+#include "demangle.h"
+
 #define REPLACEMENT "\xef\xbf\xbd"
 
 /* Length of the UTF-8 character at the start of a text, 0 if there is none. */
@@ -87,6 +90,13 @@ static bool escape_json(FILE *out, uint32_t character)
 void html_put_text(FILE *out, const char *text)
 {
 	put(out, text, escape_text);
+}
+
+void html_put_names(FILE *out, const char *text)
+{
+	HFX_CLEANUP(hfx_free) char *names = demangle_names(text ? text : "");
+
+	html_put_text(out, names ? names : text);
 }
 
 void html_put_json(FILE *out, const char *text)

@@ -17,6 +17,9 @@
 /** As content of an element, or of an attribute in quotes. */
 void html_put_text(FILE *out, const char *text);
 
+/** The same, with names of C++ as people write them (demangle.h). */
+void html_put_names(FILE *out, const char *text);
+
 /** As a JSON string, quotes included, that can stand in a script element. */
 void html_put_json(FILE *out, const char *text);
 

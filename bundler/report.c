@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
+#include "demangle.h"
 #include "digest.h"
 
 /* Columns are as wide as their longest text, up to this. */
@@ -121,6 +123,14 @@ static void put_text(FILE *out, const char *text)
 	}
 }
 
+/** The same, with names of C++ as people write them. */
+static void put_names(FILE *out, const char *text)
+{
+	HFX_CLEANUP(hfx_free) char *names = demangle_names(text ? text : "");
+
+	put_text(out, names ? names : text);
+}
+
 /** Text and spaces up to @p width, two at least. */
 static void put_column(FILE *out, const char *text, int width)
 {
@@ -190,12 +200,15 @@ static void print_row(const struct printer *printer, const char *kind,
                       const char *color, const char *name, const char *source,
                       const char *reason)
 {
+	HFX_CLEANUP(hfx_free) char *names = demangle_names(name);
+
+	name = names ? names : name;
 	put_colored(printer, kind, color);
 	fputs("  ", printer->out);
 	if (has_text(reason)) {
 		put_column(printer->out, name, printer->name_width);
 		put_column(printer->out, source, printer->source_width);
-		put_text(printer->out, reason);
+		put_names(printer->out, reason);
 	} else if (has_text(source)) {
 		put_column(printer->out, name, printer->name_width);
 		put_text(printer->out, source);
@@ -262,7 +275,7 @@ static void put_sentence(FILE *out, const char *text)
 {
 	size_t length = text ? strlen(text) : 0;
 
-	put_text(out, text);
+	put_names(out, text);
 	if (!length || !strchr(".!?", text[length - 1]))
 		fputc('.', out);
 }
@@ -276,7 +289,7 @@ static void print_refusals(const struct printer *printer)
 
 		put_colored(printer, "refused:", COLOR_RED);
 		fputc(' ', printer->out);
-		put_text(printer->out, refusal->subject);
+		put_names(printer->out, refusal->subject);
 		if (has_text(refusal->source)) {
 			fputs(" (", printer->out);
 			put_text(printer->out, refusal->source);
@@ -297,7 +310,7 @@ static void print_warnings(const struct printer *printer)
 	for (size_t i = 0; i < printer->report->num_warnings; i++) {
 		put_colored(printer, "warning:", COLOR_YELLOW);
 		fputc(' ', printer->out);
-		put_text(printer->out, printer->report->warnings[i]);
+		put_names(printer->out, printer->report->warnings[i]);
 		fputc('\n', printer->out);
 	}
 }

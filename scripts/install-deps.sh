@@ -13,7 +13,7 @@
 set -eu
 
 build='gcc g++ cmake make pkg-config libdw-dev libelf-dev libcapstone-dev
-libarchive-dev libzstd-dev libsodium-dev libjansson-dev patch'
+libarchive-dev libzstd-dev libsodium-dev libjansson-dev libiberty-dev patch'
 # Tests leave out what a missing compiler or linker would do, but not here:
 # all of them run.
 test="$build ninja-build libcmocka-dev binutils elfutils gdb groff-base clang

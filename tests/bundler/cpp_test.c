@@ -3,6 +3,8 @@
  * What C++ compilers make of classes, and names of several files: an old
  * program with the bundle does as the new one does.
  */
+#include <string.h>
+
 #include "sandbox.h"
 
 #define CPP "-x c++ -Wl,--no-as-needed -lstdc++"
@@ -157,6 +159,32 @@ static void a_class_of_a_lambda_that_has_another_number(void **state)
 	assert_int_equal(json_array_size(json_object_get(report, "types")), 0);
 }
 
+static void names_in_refusals_are_as_in_the_source(void **state)
+{
+	static const char source[] =
+		"#include <cstdio>\n"
+		"namespace shop { static V(int, long) price[4] = {1, 2}; }\n"
+		"__attribute__((noinline)) static int sum(int n)\n"
+		"{ return shop::price[n] * 1234567 + shop::price[n + 1]; }\n"
+		"int main(int argc, char **)\n"
+		"{ shop::price[argc]++; printf(\"%d\\n\", sum(argc)); }\n";
+
+	(void)state;
+	build_pair(CPP " -O1", source);
+	SCOPED_RUN text =
+		run(HFX_BUNDLE_PROGRAM " diff old/prog new/prog -o fix.hfx "
+	                               "--html report.html 2>&1");
+	assert_int_equal(text.status, 1);
+	assert_non_null(strstr(text.out,
+	                       "refused: sum(int) (main.c:3): refers "
+	                       "to variable shop::price, whose size"));
+	assert_null(strstr(text.out, "_Z"));
+	SCOPED_RUN page = run("grep -E 'class=.(refusal|warning)' -A3 "
+	                      "report.html");
+	assert_non_null(strstr(page.out, "shop::price"));
+	assert_null(strstr(page.out, "_Z"));
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +192,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(a_variable_of_another_file_behind_a_table),
 		SANDBOX_TEST(new_static_containers),
 		SANDBOX_TEST(a_class_of_a_lambda_that_has_another_number),
+		SANDBOX_TEST(names_in_refusals_are_as_in_the_source),
 	};
 
 	sandbox_filter(argc, argv);
