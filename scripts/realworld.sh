@@ -158,7 +158,8 @@ turn()
 age_configuration()
 {
 	find "$tree" \( -name 'configure.ac' -o -name 'configure.in' \
-		-o -name '*.m4' -o -name Makefile.am -o -name Makefile.in \) \
+		-o -name '*.m4' -o -name '*.mk' -o -name Makefile.am \
+		-o -name Makefile.in \) \
 		! -path '*/debian/*' -exec touch -d @1000000000 {} +
 }
 

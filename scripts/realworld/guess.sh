@@ -129,7 +129,8 @@ guess_check()
 	local system
 	system=$(guess_system) || return
 	case $system in
-	*/CMakeLists.txt) ctest --test-dir "${system%/*}/hfx-build" ;;
+	*/CMakeLists.txt) ctest --no-tests=error \
+			--test-dir "${system%/*}/hfx-build" ;;
 	*/meson.build) meson test -C "${system%/*}/hfx-build" ;;
 	*)
 		if guess_make -n check; then
