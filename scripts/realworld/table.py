@@ -266,7 +266,7 @@ sources is needed. How a package is built and tested, from which release it is, 
 which of its tests are left out for the sake of time, is in
 `scripts/realworld/PACKAGE.sh`; where there is no such file, it is guessed from what
 the source has (`scripts/realworld/guess.sh`). Where a package has no tests that can be
-used (unzip), what its programs print is compared instead, as the recipe says.
+used (unzip, libde265), what its programs print is compared instead, as the recipe says.
 
 The packages and patches were chosen by hand, and recipes were written for those that
 do not build by themselves. hfx was developed with many of them at hand, so they say
