@@ -376,6 +376,13 @@ static struct hfx_error *judge_stack(struct debug_type_change *change,
 	                                "is reached by casts");
 }
 
+/** clang: DWARF has it as a variable of the coroutine, but it is allocated. */
+static bool is_coroutine_frame(const struct debug_type_change *change)
+{
+	return strncmp(change->key, "__coro_frame_ty",
+	               strlen("__coro_frame_ty")) == 0;
+}
+
 static struct hfx_error *find_uses(struct debug_pair *pair,
                                    const struct debug_function_pair *functions,
                                    size_t count,
@@ -394,6 +401,12 @@ static struct hfx_error *find_uses(struct debug_pair *pair,
 	for (size_t i = 0; i < holders.num_items; i++)
 		HFX_TRY(debug_keys_add(&keys, holders.items[i]));
 	HFX_TRY(find_users(pair, functions, count, &keys, change));
+	if (is_coroutine_frame(change) &&
+	    change->storage < DEBUG_STORAGE_HEAP) {
+		change->storage = DEBUG_STORAGE_HEAP;
+		return debug_text_set(&change->holder, "%s",
+		                      "coroutines that wait have it");
+	}
 	return judge_stack(change, change->is_enum);
 }
 

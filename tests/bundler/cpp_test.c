@@ -9,6 +9,26 @@
 
 #define CPP "-x c++ -Wl,--no-as-needed -lstdc++"
 
+/** Refused for a type in whose name the text is, which compilers vary. */
+static void expect_refused_type(const char *flags, const char *source,
+                                const char *part)
+{
+	size_t found = 0;
+	size_t i;
+	json_t *refusal;
+
+	build_pair(flags, source);
+	SCOPED_JSON *report = diff(1, "");
+	json_array_foreach(json_object_get(report, "refusals"), i, refusal)
+	{
+		json_t *subject = json_object_get(refusal, "subject");
+
+		found += strstr(json_string_value(subject), part) != NULL;
+	}
+	if (!found)
+		fail_msg("%s: no refusal of %s", flags, part);
+}
+
 /*
  * Objects of a class with virtual bases and no virtual functions point to the
  * end of its vtable, where the table of another class begins.
@@ -185,6 +205,39 @@ static void names_in_refusals_are_as_in_the_source(void **state)
 	assert_null(strstr(page.out, "_Z"));
 }
 
+/* A coroutine that waits has its frame on the heap, and goes on in new code. */
+static void a_coroutine_whose_frame_changed_is_refused(void **state)
+{
+	static const char source[] =
+		"#include <coroutine>\n#include <cstdio>\n#include <cstdlib>\n"
+		"struct G { struct promise_type { int v = 0;\n"
+		"  G get_return_object() { return {std::coroutine_handle<\n"
+		"    promise_type>::from_promise(*this)}; }\n"
+		"  std::suspend_always initial_suspend() { return {}; }\n"
+		"  std::suspend_always final_suspend() noexcept\n"
+		"  { return {}; }\n"
+		"  std::suspend_always yield_value(int n)\n"
+		"  { v = n; return {}; }\n"
+		"  void return_void() {}\n"
+		"  void unhandled_exception() {} };\n"
+		"  std::coroutine_handle<promise_type> h; };\n"
+		"struct L { int n; ~L() { printf(\"%d\\n\", n); } };\n"
+		"__attribute__((noinline)) static G count(int a)\n"
+		"{ V(L one{a}, L other{rand()}; L one{a});\n"
+		"  for (int i = 0;; i++) co_yield one.n + i; }\n"
+		"int main(int n, char **)\n"
+		"{ for (G g = count(n); g.h.promise().v < 3;) g.h.resume(); "
+		"}\n";
+
+	(void)state;
+	expect_refused_type(CPP " -std=c++20 -O0", source, ".Frame");
+	expect_refused_type(CPP " -std=c++20 -O2", source, ".Frame");
+	expect_refused_type("clang " CPP " -std=c++20 -O0", source,
+	                    "__coro_frame_ty");
+	expect_refused_type("clang " CPP " -std=c++20 -O2", source,
+	                    "__coro_frame_ty");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +246,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(new_static_containers),
 		SANDBOX_TEST(a_class_of_a_lambda_that_has_another_number),
 		SANDBOX_TEST(names_in_refusals_are_as_in_the_source),
+		SANDBOX_TEST(a_coroutine_whose_frame_changed_is_refused),
 	};
 
 	sandbox_filter(argc, argv);
