@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -148,7 +149,8 @@ static struct hfx_error *prepare_inject(struct target_ptrace *target)
 	HFX_TRY(check_program(&target->base));
 	if (target->has_inject)
 		return NULL;
-	HFX_TRY(inject_init(target->base.pid, &target->inject));
+	HFX_TRY(explain(&target->base,
+	                inject_init(target->base.pid, &target->inject)));
 	target->has_inject = true;
 	return NULL;
 }
@@ -256,6 +258,39 @@ static struct hfx_error *check_kind(pid_t pid)
 	return NULL;
 }
 
+/** An execve(2) takes this long at most to give the process its new program. */
+#define START_WAIT_MS 1000
+
+/**
+ * Read the auxiliary vector. During execve(2) it has no entries yet, and what
+ * else there is of the process is half of a program: wait for the whole.
+ *
+ * @return Number of entries, 0 if there are none.
+ */
+static size_t read_auxv(pid_t pid, Elf64_auxv_t *entries, size_t max_entries)
+{
+	const struct timespec nap = {.tv_nsec = 1000000};
+
+	for (int i = 0; i < START_WAIT_MS; i++) {
+		HFX_CLEANUP(hfx_close) int fd = -1;
+		ssize_t size;
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/auxv", pid,
+		         proc_memory_thread(pid));
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		size = fd < 0 ? -1
+		              : read(fd, entries,
+		                     max_entries * sizeof(*entries));
+		if (size <= 0)
+			return 0;
+		if (entries[0].a_type != AT_NULL)
+			return (size_t)size / sizeof(*entries);
+		nanosleep(&nap, NULL);
+	}
+	return 0;
+}
+
 /**
  * An i386 or x32 program: its auxiliary vector has entries of half the size, in
  * which a 64-bit AT_PHENT is not found. Its file is not opened: that may lie in
@@ -263,21 +298,15 @@ static struct hfx_error *check_kind(pid_t pid)
  */
 static struct hfx_error *check_class(pid_t pid)
 {
-	HFX_CLEANUP(hfx_close) int fd = -1;
 	Elf64_auxv_t entries[64];
-	char path[64];
-	ssize_t size;
+	size_t count = read_auxv(pid, entries, 64);
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/auxv", pid,
-	         proc_memory_thread(pid));
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	size = fd < 0 ? -1 : read(fd, entries, sizeof(entries));
-	if (size <= 0)
-		return NULL;
-	for (size_t i = 0; i < (size_t)size / sizeof(*entries); i++)
+	for (size_t i = 0; i < count; i++)
 		if (entries[i].a_type == AT_PHENT &&
 		    entries[i].a_un.a_val == sizeof(Elf64_Phdr))
 			return NULL;
+	if (!count)
+		return NULL;
 	return hfx_error_create(
 		HFX_ERROR_UNSUPPORTED,
 		"process %d runs a program that is not for x86-64 (32-bit); "

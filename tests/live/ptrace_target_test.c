@@ -94,6 +94,45 @@ nothing_is_done_to_a_program_that_was_started_meanwhile(void **state)
 	child_kill(pid);
 }
 
+/** A shell that begins anew, again and again. */
+static void run_execve_for_ever(struct child_shared *shared)
+{
+	shared->started++;
+	execl("/bin/sh", "sh", "-c", "exec /bin/sh -c \"$0\" \"$0\"",
+	      "exec /bin/sh -c \"$0\" \"$0\"", NULL);
+}
+
+/** Whatever it meets half-way of an execve(2) is taken for nothing else. */
+static void a_program_that_starts_meanwhile_is_always_told_as_such(void **state)
+{
+	struct child_shared *shared = child_share();
+	pid_t pid = child_fork(shared, run_execve_for_ever);
+	int num_done = 0;
+
+	(void)state;
+	assert_true(wait_for_int(&shared->started, 1));
+	/* Until it was met once. */
+	for (int i = 0; i < 200 || (i == num_done && i < 20000); i++) {
+		struct target *target;
+		struct hfx_error *err = target_create_ptrace(pid, &target);
+		int64_t number = 0;
+
+		assert_no_error(err);
+		err = target->ops->syscall(target, SYS_getpid, no_args,
+		                           &number);
+		target_destroy(target);
+		if (err && !hfx_error_is_transient(err)) {
+			assert_new_program(err);
+			continue;
+		}
+		assert_true(err || number == pid);
+		hfx_error_destroy(err);
+		num_done++;
+	}
+	assert_true(num_done < 20000);
+	child_kill(pid);
+}
+
 /** The instructions that were found before are not where they were. */
 static void a_thread_is_put_back_where_nothing_is_mapped(void **state)
 {
@@ -119,6 +158,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			nothing_is_done_to_a_program_that_was_started_meanwhile),
+		cmocka_unit_test(
+			a_program_that_starts_meanwhile_is_always_told_as_such),
 		cmocka_unit_test(a_thread_is_put_back_where_nothing_is_mapped),
 	};
 
