@@ -8,6 +8,9 @@
 #include "proc_status.h"
 #include "step.h"
 
+/** For a step whose page has to be read from a disk. */
+#define STEP_PATIENCE_NS UINT64_C(10000000000)
+
 #define BIT(signal) (UINT64_C(1) << ((signal)-1))
 
 /**
@@ -37,13 +40,18 @@ static bool is_step_trap(const struct stop_thread *thread)
 	       (info.si_code == TRAP_TRACE || info.si_code == TRAP_BRKPT);
 }
 
+/**
+ * A thread is not left within a step: the trap at its end would find nobody who
+ * waits for it, and end the process.
+ */
 static int step_once(struct stop *stop, size_t index)
 {
 	int rc = stop_resume(stop_thread(stop, index), PTRACE_SINGLESTEP, 0);
 
 	if (rc || stop_thread(stop, index)->state == STOP_GONE)
 		return rc;
-	return stop_wait(stop, stop_thread(stop, index));
+	return stop_wait_patiently(stop, stop_thread(stop, index),
+	                           STEP_PATIENCE_NS);
 }
 
 /** @return 0 outside or gone, -EAGAIN inside. */
@@ -63,6 +71,8 @@ static int step_some(struct stop *stop, size_t index,
 		thread->signal = 0;
 		if (!commit_check_find(check, thread->regs.rip))
 			return 0;
+		if (stop_deadline_passed(stop))
+			return -ETIMEDOUT;
 	}
 	return -EAGAIN;
 }

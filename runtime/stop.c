@@ -22,6 +22,9 @@
 /** Wakes a wait that has gone on past the deadline, again and again. */
 #define TICK_NS 1000000
 
+/** Between two looks at what a thread waits for that does not stop. */
+#define LOOK_NS 50000000
+
 /** How long stop_destroy() waits for threads that have not stopped yet. */
 #define LAST_WAIT_NS      500000000
 #define LAST_WAIT_STEP_US 500
@@ -428,6 +431,45 @@ int stop_interrupt(struct stop *stop)
 	return stop_count(stop, STOP_STOPPED) ? 0 : -ESRCH;
 }
 
+/** Whether the thread can run, and has only to get its turn for it. */
+static bool is_slow(const struct stop *stop, pid_t tid)
+{
+	struct proc_status status;
+
+	return !proc_status_read(stop->pid, tid, &status) &&
+	       status.state == 'R';
+}
+
+bool stop_has_slow(const struct stop *stop)
+{
+	for (size_t i = 0; i < stop->num_threads; i++)
+		if (stop->threads[i].state == STOP_RUNNING &&
+		    is_slow(stop, stop->threads[i].tid))
+			return true;
+	return false;
+}
+
+int stop_wait_patiently(struct stop *stop, struct stop_thread *thread,
+                        uint64_t patience_ns)
+{
+	uint64_t end_ns = stop_now_ns() + patience_ns;
+	uint64_t deadline_ns = stop->deadline_ns;
+	pid_t tid = thread->tid;
+	/* The list may move. */
+	size_t index = (size_t)(thread - stop->threads);
+	int rc = stop_wait(stop, thread);
+
+	if (rc != -ETIMEDOUT)
+		return rc;
+	while (rc == -ETIMEDOUT &&
+	       (stop_now_ns() < end_ns || is_slow(stop, tid))) {
+		stop_set_deadline(stop, stop_now_ns() + LOOK_NS);
+		rc = stop_wait(stop, &stop->threads[index]);
+	}
+	stop_set_deadline(stop, deadline_ns);
+	return rc;
+}
+
 void stop_release(struct stop *stop)
 {
 	size_t left = 0;
@@ -501,9 +543,13 @@ struct hfx_error *stop_timeout_error(const struct stop *stop)
 		return hfx_error_create(
 			HFX_ERROR_STOP,
 			"thread %d (%s) of process %d did not stop in time: "
-			"state %c%s%s; try again later",
+			"state %c%s%s; %s",
 			tid, status.name, stop->pid, status.state,
-			*wchan ? ", in the kernel's " : "", wchan);
+			*wchan ? ", in the kernel's " : "", wchan,
+			status.state == 'R'
+				? "it gets too little processor time: try "
+				  "again when the machine has less to do"
+				: "try again later");
 	}
 	return hfx_error_create(HFX_ERROR_STOP,
 	                        "process %d did not stop in time", stop->pid);

@@ -142,6 +142,18 @@ int stop_interrupt_one(struct stop_thread *thread);
  */
 int stop_wait(struct stop *stop, struct stop_thread *thread);
 
+/**
+ * As stop_wait(), but also past the deadline, which stays as it is: for threads
+ * that must not be left as they are. One that only waits for its turn, on a
+ * machine or in a group with little processor time, is waited for as long as
+ * that takes; one that the kernel holds up, for @p patience_ns.
+ */
+int stop_wait_patiently(struct stop *stop, struct stop_thread *thread,
+                        uint64_t patience_ns);
+
+/** Whether a thread that has not stopped yet only waits for its turn. */
+bool stop_has_slow(const struct stop *stop);
+
 /** Let @p thread run with a PTRACE_ request that does so (CONT, SYSCALL...). */
 int stop_resume(struct stop_thread *thread, int request, int signal);
 

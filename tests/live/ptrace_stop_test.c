@@ -488,6 +488,33 @@ static void a_thread_that_stays_inside_the_bytes_is_named(void **state)
 	assert_true(child_end(shared, pid));
 }
 
+/** The time for the window ends at any step, also before the thread has made
+ * it. */
+static void a_thread_is_not_left_within_a_step(void **state)
+{
+	struct child_shared *shared = child_share();
+	pid_t pid = child_fork(shared, run_spin_forever);
+	struct commit_write write = {
+		.live_addr = (uint64_t)(uintptr_t)spin_forever,
+		.size = 5,
+		.is_code = 1,
+		.before = {0x90, 0xeb, 0xfe, 0x90, 0x90},
+		.after = {0xe9, 0, 0, 0, 0},
+	};
+	struct commit_plan plan = {.writes = &write, .num_writes = 1};
+	struct commit_result result;
+
+	(void)state;
+	assert_true(wait_for_int(&shared->started, 1));
+	usleep(20000);
+	for (uint32_t i = 0; i < 400; i++) {
+		plan.max_pause_us = 20 + i;
+		hfx_error_destroy(commit_execute(pid, &plan, &result));
+		assert_int_not_equal(child_state(pid), 'Z');
+	}
+	assert_true(child_end(shared, pid));
+}
+
 /* ---- Signals --------------------------------------------------------------
  */
 
@@ -642,6 +669,7 @@ int main(void)
 			threads_that_spin_through_the_bytes_are_redirected),
 		cmocka_unit_test(a_thread_inside_the_bytes_is_stepped_out),
 		cmocka_unit_test(a_thread_that_stays_inside_the_bytes_is_named),
+		cmocka_unit_test(a_thread_is_not_left_within_a_step),
 		cmocka_unit_test(a_stopped_process_stays_stopped),
 		cmocka_unit_test(
 			every_signal_arrives_once_with_its_information),
