@@ -79,19 +79,31 @@ void inject_deinit(struct inject *inject)
 
 /* ---- Running it ---------------------------------------------------------- */
 
+/** How to wait for a thread that runs. */
+typedef int wait_fn(struct stop *stop, struct stop_thread *thread);
+
+/**
+ * For what the kernel does in the thread: that ends, however slow the thread
+ * is. What sleeps is taken back when its time is over.
+ */
+static int wait_for_kernel(struct stop *stop, struct stop_thread *thread)
+{
+	return stop_wait_patiently(stop, thread, 0);
+}
+
 /**
  * Wait until the thread, which runs, is at its next system call stop. An event
  * stop that is still to come (or the process being stopped) is passed over.
  *
  * @return 0, -ESRCH if it has ended, -EFAULT if it raised a signal.
  */
-static int wait_for_syscall(struct loan *loan)
+static int wait_for_syscall(struct loan *loan, wait_fn *wait)
 {
 	for (;;) {
 		int rc = 0;
 
 		if (loan->thread->state != STOP_GONE)
-			rc = stop_wait(loan->stop, loan->thread);
+			rc = wait(loan->stop, loan->thread);
 		if (rc)
 			return rc;
 		if (loan->thread->state == STOP_GONE)
@@ -109,11 +121,11 @@ static int wait_for_syscall(struct loan *loan)
 }
 
 /** Let the thread run to its next system call stop. */
-static int run_to_syscall(struct loan *loan)
+static int run_to_syscall(struct loan *loan, wait_fn *wait)
 {
 	int rc = stop_resume(loan->thread, PTRACE_SYSCALL, 0);
 
-	return rc ? rc : wait_for_syscall(loan);
+	return rc ? rc : wait_for_syscall(loan, wait);
 }
 
 static int set_regs(struct loan *loan, const struct user_regs_struct *regs)
@@ -140,11 +152,11 @@ static int pass_gate(struct loan *loan, const struct user_regs_struct *regs)
 	int rc = send_off(loan, regs);
 
 	if (!rc)
-		rc = run_to_syscall(loan);
+		rc = run_to_syscall(loan, wait_for_kernel);
 	if (!rc && loan->thread->regs.rip != regs->rip + GATE_SIZE)
 		return -EFAULT;
 	if (!rc)
-		rc = run_to_syscall(loan);
+		rc = run_to_syscall(loan, wait_for_kernel);
 	loan->has_passed_gate = !rc;
 	return rc;
 }
@@ -210,12 +222,12 @@ static int run_patiently(const struct inject *inject, struct loan *loan,
 
 	stop_set_deadline(loan->stop,
 	                  stop_now_ns() + INJECT_CALL_MS * NS_PER_MS);
-	rc = run_to_syscall(loan);
+	rc = run_to_syscall(loan, stop_wait);
 	while (rc == -ETIMEDOUT && stop_now_ns() < end_ns &&
 	       !is_asleep(inject, loan)) {
 		stop_set_deadline(loan->stop,
 		                  stop_now_ns() + INJECT_CALL_MS * NS_PER_MS);
-		rc = wait_for_syscall(loan);
+		rc = wait_for_syscall(loan, stop_wait);
 	}
 	return rc;
 }
@@ -248,7 +260,7 @@ static int cancel_syscall(struct loan *loan)
 
 	regs.orig_rax = UINT64_MAX;
 	rc = set_regs(loan, &regs);
-	return rc ? rc : run_to_syscall(loan);
+	return rc ? rc : run_to_syscall(loan, wait_for_kernel);
 }
 
 /** The stack pointer at a function's entry: what it leaves alone lies above. */
@@ -352,6 +364,14 @@ static struct hfx_error *end(const struct inject *inject, struct loan *loan,
 		return hfx_error_create(HFX_ERROR_NO_PROCESS,
 		                        "thread %d of process %d ended during "
 		                        "%s",
+		                        tid, inject->pid, what);
+	/* It has not got to the end of what it does, but will return from
+	 * there. */
+	if (back == -ETIMEDOUT && loan->has_lifeline)
+		return hfx_error_create(HFX_ERROR_STOP,
+		                        "thread %d of process %d is held up in "
+		                        "%s; it goes back by itself when hfx "
+		                        "has ended; try again later",
 		                        tid, inject->pid, what);
 	if (back)
 		return hfx_error_create(HFX_ERROR_POISONED,

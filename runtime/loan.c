@@ -217,9 +217,20 @@ static struct hfx_error *borrow_any(const struct inject *inject,
 }
 
 /** On a busy machine even a thread that runs may take long to get its turn. */
+static bool may_still_come(const struct loan *loan, uint64_t start_ns)
+{
+	uint64_t waited_ns = stop_now_ns() - start_ns;
+
+	if (!stop_count(loan->stop, STOP_RUNNING))
+		return false;
+	return waited_ns < INJECT_WAIT_MS * NS_PER_MS ||
+	       (waited_ns < INJECT_BUSY_MS * NS_PER_MS &&
+	        stop_has_slow(loan->stop));
+}
+
 static struct hfx_error *borrow(const struct inject *inject, struct loan *loan)
 {
-	uint64_t end_ns = stop_now_ns() + INJECT_WAIT_MS * NS_PER_MS;
+	uint64_t start_ns = stop_now_ns();
 
 	loan->thread = NULL;
 	HFX_TRY(borrow_any(inject, loan, false));
@@ -229,8 +240,7 @@ static struct hfx_error *borrow(const struct inject *inject, struct loan *loan)
 		HFX_TRY(borrow_any(inject, loan, true));
 		if (loan->thread)
 			return NULL;
-	} while (stop_count(loan->stop, STOP_RUNNING) &&
-	         stop_now_ns() < end_ns);
+	} while (may_still_come(loan, start_ns));
 	if (stop_count(loan->stop, STOP_RUNNING))
 		return stop_timeout_error(loan->stop);
 	return hfx_error_create(HFX_ERROR_NO_PROCESS, "process %d has ended",
@@ -242,13 +252,14 @@ static struct hfx_error *borrow_waiting(const struct inject *inject,
                                         struct loan *loan)
 {
 	const struct timespec pause = {.tv_nsec = LOAN_PAUSE_NS};
-	uint64_t end_ns = stop_now_ns() + INJECT_WAIT_MS * NS_PER_MS;
+	uint64_t start_ns = stop_now_ns();
+	uint64_t end_ns = start_ns + INJECT_WAIT_MS * NS_PER_MS;
 
 	for (;;) {
 		HFX_TRY(borrow_any(inject, loan, true));
 		if (loan->thread)
 			return NULL;
-		if (stop_now_ns() >= end_ns)
+		if (stop_now_ns() >= end_ns && !may_still_come(loan, start_ns))
 			break;
 		nanosleep(&pause, NULL);
 	}
@@ -260,6 +271,12 @@ static struct hfx_error *borrow_waiting(const struct inject *inject,
 	                        inject->pid);
 }
 
+static int wait_patiently(struct loan *loan)
+{
+	return stop_wait_patiently(loan->stop, loan->thread,
+	                           INJECT_BUSY_MS * NS_PER_MS);
+}
+
 /** Stop the thread again if it runs: the call takes too long. */
 int loan_regain(struct loan *loan)
 {
@@ -267,10 +284,8 @@ int loan_regain(struct loan *loan)
 
 	if (loan->thread->state != STOP_RUNNING)
 		return 0;
-	stop_set_deadline(loan->stop,
-	                  stop_now_ns() + INJECT_CALL_MS * NS_PER_MS);
 	rc = stop_interrupt_one(loan->thread);
-	return rc ? rc : stop_wait(loan->stop, loan->thread);
+	return rc ? rc : wait_patiently(loan);
 }
 
 /** From a system call or signal stop to an event stop, dropping the signal. */
@@ -281,7 +296,7 @@ static int go_to_event(struct loan *loan)
 	if (!rc)
 		rc = stop_resume(loan->thread, PTRACE_CONT, 0);
 	if (!rc && loan->thread->state != STOP_GONE)
-		rc = stop_wait(loan->stop, loan->thread);
+		rc = wait_patiently(loan);
 	return rc;
 }
 
