@@ -360,12 +360,13 @@ static struct hfx_error *fill_patch(const struct diff_options *options,
 	    !manifest->generator || !manifest->modules)
 		return hfx_error_no_memory();
 	HFX_TRY(describe_source_date(&manifest->created));
-	if (manifest_name_is_valid(manifest->name))
+	/* What hfx takes for an option could only be reverted behind "--". */
+	if (manifest_name_is_valid(manifest->name) && *manifest->name != '-')
 		return NULL;
 	return hfx_error_create(
 		HFX_ERROR_INVALID_ARGUMENT,
 		"\"%s\" cannot be the name of a patch; give one of letters, "
-		"digits and ._+- with --name",
+		"digits and ._+- that does not begin with - by --name",
 		manifest->name);
 }
 

@@ -82,6 +82,15 @@ static void an_empty_file(void **state)
 	expect_bad("damaged new/prog", "damaged", "");
 }
 
+static void a_name_that_looks_like_an_option(void **state)
+{
+	(void)state;
+	expect_bad("old/prog new/prog --name=-x", "\"-x\"",
+	           "does not begin with -");
+	expect_bad("old/prog new/prog --name=--all", "\"--all\"",
+	           "does not begin with -");
+}
+
 static void a_folder(void **state)
 {
 	(void)state;
@@ -413,6 +422,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		PAIR_TEST(a_file_that_is_no_elf_file),
 		PAIR_TEST(an_empty_file),
+		PAIR_TEST(a_name_that_looks_like_an_option),
 		PAIR_TEST(a_folder),
 		PAIR_TEST(a_missing_file),
 		PAIR_TEST(another_architecture),
