@@ -83,6 +83,11 @@ static int parse(int argc, char **argv, struct check_options *options)
 	}
 	if (options->help)
 		return 0;
+	if (options->engine.timeout_ms && !options->engine.try_stop)
+		return output_usage("check",
+		                    "--timeout says how long to try to stop "
+		                    "the threads, which is done only with "
+		                    "--stop");
 	if (argc - optind != 2)
 		return output_usage("check",
 		                    "check takes a process id and a bundle");

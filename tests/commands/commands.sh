@@ -37,6 +37,8 @@ check_says_whether_a_bundle_would_apply()
 	fails 2 "$hfx" check "$pid" bad.hfx
 	fails 2 "$hfx" check "$pid"
 	fails 2 "$hfx" check x fix.hfx
+	fails 2 "$hfx" check --timeout 100 "$pid" fix.hfx
+	said fails.log "only with --stop"
 }
 
 check_sees_threads_inside_when_it_may_stop_them()
