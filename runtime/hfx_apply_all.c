@@ -71,6 +71,15 @@ static void report_present(const struct all *all, pid_t pid)
 	putchar('\n');
 }
 
+/** Whether @p err begins with "process N" already. */
+static bool names_process(const struct hfx_error *err, pid_t pid)
+{
+	char text[32];
+	int size = snprintf(text, sizeof(text), "process %d ", pid);
+
+	return !strncmp(hfx_error_message(err), text, (size_t)size);
+}
+
 /** What came of one process; @p err is taken. */
 static struct hfx_error *note(struct all *all, pid_t pid, struct hfx_error *err)
 {
@@ -84,7 +93,9 @@ static struct hfx_error *note(struct all *all, pid_t pid, struct hfx_error *err)
 		hfx_error_destroy(err);
 		return NULL;
 	} else if (err) {
-		(void)output_error(hfx_error_wrap(err, "process %d", pid), 0);
+		if (!names_process(err, pid))
+			err = hfx_error_wrap(err, "process %d", pid);
+		(void)output_error(err, 0);
 	}
 	return HFX_ARRAY_PUSH(all, done, done) ? NULL : hfx_error_no_memory();
 }

@@ -248,6 +248,18 @@ END
 	answers one "203 0 $tracee"
 }
 
+# An error that begins with the process is not given it once more.
+a_process_that_fails_is_named_once()
+{
+	# main() changes, too, and waits for a line all the time.
+	sed -i 's/printf("%d/printf(N "%d/; s/^#ifdef NEW/&\n#define N "new "/
+		s/^#include <stdio.h>/&\n#ifndef NEW\n#define N ""\n#endif/' server.c
+	make_bundle
+	start one
+	fails 1 "$hfx" apply --all --timeout 5000 fix.hfx
+	said fails.log "hfx: process $pid is inside functions"
+}
+
 # A server whose children come and go all the time.
 processes_that_are_forked_meanwhile_are_patched_too()
 {
