@@ -133,7 +133,11 @@ static struct hfx_error *no_place(const struct place_request *request)
 	return hfx_error_create(
 		HFX_ERROR_NO_ADDRESS_SPACE,
 		"no free range of %llu bytes within 2 GiB of the code at "
-		"%#llx-%#llx",
+		"%#llx-%#llx, where jumps reach; if other patches are applied "
+		"or reverted there, start the process anew and apply one "
+		"bundle of all fixes; if the program maps so much there "
+		"itself, start it with the patch in place (hfx persist, "
+		"HFX_BUNDLES), or move its mappings",
 		(unsigned long long)request->size,
 		(unsigned long long)request->near_start_addr,
 		(unsigned long long)request->near_end_addr);

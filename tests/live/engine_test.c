@@ -232,7 +232,8 @@ static void without_room_nearby_nothing_happens(void **state)
 	(void)state;
 	assert_string_equal(ask(&victim, "fill"), "filled 1");
 	assert_refused(ask(&victim, "apply %s", make_bundle(HOST, "v1", 2, 0)),
-	               HFX_ERROR_NO_ADDRESS_SPACE, "within 2 GiB");
+	               HFX_ERROR_NO_ADDRESS_SPACE,
+	               "if the program maps so much there itself, start it");
 	assert_results(&victim, 1, 10);
 	end(&victim);
 }
