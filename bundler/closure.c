@@ -298,6 +298,46 @@ static struct hfx_error *add_code(struct closure *closure,
 	return NULL;
 }
 
+static struct hfx_error *follow_all(struct closure *closure,
+                                    const struct function *function)
+{
+	closure->has_kept_late = false;
+	for (size_t i = 0; i < function->num_references; i++)
+		HFX_TRY(follow_reference(closure, function,
+		                         &function->references[i]));
+	return NULL;
+}
+
+/* Take back what follow_all() has made of the function's own references. */
+static void drop_relocations(struct closure *closure,
+                             const struct function *function, size_t first)
+{
+	struct image_description *image = &closure->image;
+	size_t count = first;
+
+	for (size_t i = first; i < image->num_relocations; i++)
+		if (image->relocations[i].addr - function->addr >=
+		    function->size)
+			image->relocations[count++] = image->relocations[i];
+	image->num_relocations = count;
+}
+
+/* The begin and the end of a loop must lead to one copy of a table. */
+static struct hfx_error *follow_alike(struct closure *closure,
+                                      const struct function *function)
+{
+	size_t num_refusals = closure->refusals.num_items;
+	size_t first = closure->image.num_relocations;
+
+	HFX_TRY(follow_all(closure, function));
+	while (closure->has_kept_late &&
+	       closure->refusals.num_items == num_refusals) {
+		drop_relocations(closure, function, first);
+		HFX_TRY(follow_all(closure, function));
+	}
+	return NULL;
+}
+
 static struct hfx_error *do_function(struct closure *closure,
                                      struct function *function)
 {
@@ -316,9 +356,7 @@ static struct hfx_error *do_function(struct closure *closure,
 			closure->moved_tls));
 	HFX_TRY(closure_keep_biased(closure));
 	HFX_TRY(closure_keep_tables(closure));
-	for (size_t i = 0; i < function->num_references; i++)
-		HFX_TRY(follow_reference(closure, function,
-		                         &function->references[i]));
+	HFX_TRY(follow_alike(closure, function));
 	return closure_keep_unwind(closure, function);
 }
 

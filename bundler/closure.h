@@ -47,6 +47,11 @@ struct closure {
 	/** OLD's stub for each of NEW's, and slot for each relocation. */
 	uint64_t *old_stubs;
 	uint64_t *old_slots;
+	/**
+	 * An object was kept for the sake of another reference, which OLD has
+	 * alike: references of the same function may lead to OLD's.
+	 */
+	bool has_kept_late;
 	/** The function whose references are followed, for messages. */
 	struct function *function;
 	bool same_tls;

@@ -314,13 +314,16 @@ static struct hfx_error *keep_all(struct closure *closure,
 		struct place place =
 			place_at(closure->new_program, object->addr);
 
-		if (readings->items[i].is_constant)
-			HFX_TRY(closure_keep(closure, object->addr,
-			                     object->size, PF_R));
-		else
+		if (!readings->items[i].is_constant) {
 			HFX_TRY(closure_resolve_object(closure, &place, ret));
-		if (ret->kind == TARGET_REFUSED)
-			return NULL;
+			if (ret->kind == TARGET_REFUSED)
+				return NULL;
+			continue;
+		}
+		closure->has_kept_late |= !pair_set_has(
+			&closure->kept, object->addr, object->size, PF_R);
+		HFX_TRY(closure_keep(closure, object->addr, object->size,
+		                     PF_R));
 	}
 	return NULL;
 }

@@ -418,6 +418,31 @@ static bool refers_to(const struct function *function, uint64_t addr)
 	return false;
 }
 
+static const struct symbol *constant_at(const struct program *program,
+                                        uint64_t addr)
+{
+	struct place place = place_at(program, addr);
+
+	return place.kind == PLACE_OBJECT && !place.off &&
+	                       place_is_constant(&place)
+	               ? place.symbol
+	               : NULL;
+}
+
+/* A constant that begins there in both builds, and that the code can name. */
+static bool may_be_start(struct comparison *c, uint64_t old_addr,
+                         uint64_t new_addr)
+{
+	const struct program *old = c->old_program;
+	const struct symbol *o = constant_at(old, old_addr);
+	const struct symbol *n = constant_at(c->new_program, new_addr);
+
+	return o && n && comparison_same_base_name(o, n) &&
+	       (!o->is_local ||
+	        !strcmp(o->file, old->symbols[c->old_function->symbol].file) ||
+	        !*old->symbols[c->old_function->symbol].file);
+}
+
 /* Both point just behind the same object, which both functions use. */
 static bool same_end(struct comparison *c, uint64_t old_addr, uint64_t new_addr)
 {
@@ -428,6 +453,7 @@ static bool same_end(struct comparison *c, uint64_t old_addr, uint64_t new_addr)
 
 	return o && n && o->peer == (uint32_t)(n - c->new_program->symbols) &&
 	       old_addr - o->addr == new_addr - n->addr && c->old_function &&
+	       !may_be_start(c, old_addr, new_addr) &&
 	       refers_to_object(c->old_function, o) &&
 	       refers_to_object(c->new_function, n);
 }
@@ -545,6 +571,28 @@ static bool same_vtable_end(struct comparison *c, uint64_t old_addr,
 	       (is_old && is_new && same_place(c, o->addr, n->addr, 0));
 }
 
+/*
+ * An address inside a constant may be counted from to the next one: for
+ * `days[month - 1]` it is that of `days - 2`. Then the next one counts, too.
+ */
+static bool same_followed(struct comparison *c, uint64_t old_addr,
+                          uint64_t new_addr)
+{
+	const struct symbol *a =
+		place_object_starting_after(c->old_program, old_addr);
+	const struct symbol *b =
+		place_object_starting_after(c->new_program, new_addr);
+	struct place o = place_at(c->old_program, old_addr);
+	struct place next;
+
+	if (o.kind != PLACE_OBJECT || !o.off || !place_is_constant(&o) || !a ||
+	    !b || a->addr - old_addr != b->addr - new_addr ||
+	    !comparison_same_base_name(a, b))
+		return true;
+	next = place_at(c->old_program, a->addr);
+	return !place_is_constant(&next) || same_place(c, a->addr, b->addr, 0);
+}
+
 bool comparison_same_reference(struct comparison *c, const struct reference *o,
                                const struct reference *n)
 {
@@ -565,6 +613,7 @@ bool comparison_same_reference(struct comparison *c, const struct reference *o,
 	if (same)
 		return !is_address ||
 		       (same_before(c, o, n) &&
+		        same_followed(c, o->target, n->target) &&
 		        same_vtable_end(c, o->target, n->target));
 	return is_address && same_end(c, o->target, n->target);
 }

@@ -395,6 +395,57 @@ static void tables_that_are_counted_from_one(void **state)
 	     "int main(int argc, char **argv)\n"                               \
 	     "{ (void)argv; fill(argc); report(); return 0; }\n"
 
+/* `days - 2` is inside the table before, which is the same. */
+static void a_table_that_is_counted_to_from_inside_another(void **state)
+{
+	(void)state;
+	expect_behaves_as_new(
+		"-O1 -fno-toplevel-reorder", HEAD
+		"static const char bits[16] __attribute__((aligned(16))) "
+		"=\n"
+		"  \"0123456789abcde\";\n"
+		"static const short days[13] __attribute__((aligned(16))) "
+		"=\n"
+		"  {31, 28, 31, 30, 31, V(30, 29), 31, 31, 30, 31, 30, 31};\n"
+		"NOINLINE int all(int n)\n"
+		"{ int sum = 0;\n"
+		"  for (int i = 1; i <= n; i++) sum += days[i - 1] * i;\n"
+		"  return sum; }\n"
+		"int main(int argc, char **argv)\n"
+		"{ (void)argv; return printf(\"%c %d\\n\", bits[argc],\n"
+		"                          all(argc + 11)) < 0; }\n");
+}
+
+/* At the end of `table` begins what only another file can name. */
+static void the_end_of_a_table_before_a_constant_of_another_file(void **state)
+{
+	(void)state;
+	write_source(
+		"first.c", HEAD
+		"struct entry { const char *name; int *counter; };\n"
+		"static int counter;\n"
+		"static const struct entry table[4] "
+		"__attribute__((aligned(32))) =\n"
+		"  {{\"a\", &counter}, {\"b\", &counter},\n"
+		"   {\"c\", &counter}, {\"d\", &counter}};\n"
+		"int work(int n)\n"
+		"{ for (const struct entry *e = table; e != table + 4; e++)\n"
+		"    *e->counter += n + V(1, 2);\n"
+		"  return counter; }\n");
+	expect_behaves_as_new(
+		"-O0 first.c",
+		HEAD "int work(int n);\n"
+		     "static const char *const names[4] "
+		     "__attribute__((aligned(32))) =\n"
+		     "  {\"x\", \"y\", \"z\", \"\"};\n"
+		     "const char *const more[4] __attribute__((aligned(32))) "
+		     "=\n"
+		     "  {\"u\", V(\"v\", \"vee\"), \"w\", \"\"};\n"
+		     "int main(int argc, char **argv)\n"
+		     "{ (void)argv; puts(names[argc]); puts(more[argc]);\n"
+		     "  return printf(\"%d\\n\", work(argc)) < 0; }\n");
+}
+
 static void tables_that_are_counted_from_afar(void **state)
 {
 	(void)state;
@@ -633,6 +684,9 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(references_before_and_behind_an_object),
 		SANDBOX_TEST(tables_that_moved_apart),
 		SANDBOX_TEST(tables_that_are_counted_from_one),
+		SANDBOX_TEST(a_table_that_is_counted_to_from_inside_another),
+		SANDBOX_TEST(
+			the_end_of_a_table_before_a_constant_of_another_file),
 		SANDBOX_TEST(tables_that_are_counted_from_afar),
 		SANDBOX_TEST(an_address_in_a_new_object_that_is_stored),
 		SANDBOX_TEST(
