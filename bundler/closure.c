@@ -479,6 +479,7 @@ void closure_deinit(struct closure *closure)
 	free(closure->new_objects);
 	free(closure->functions);
 	pair_set_deinit(&closure->kept);
+	literals_destroy(closure->literals);
 	free(closure->old_stubs);
 	free(closure->old_slots);
 }

@@ -21,6 +21,9 @@
 #include "refusal.h"
 #include "unwind_table.h"
 
+/** Of closure_literal.c. */
+struct literals;
+
 struct closure {
 	/** Borrowed. */
 	struct program *old_program;
@@ -44,6 +47,8 @@ struct closure {
 	size_t num_done;
 	/** Ranges that are kept, as pairs (address, flags). */
 	struct pair_set kept;
+	/** String literals, when first needed. */
+	struct literals *literals;
 	/** OLD's stub for each of NEW's, and slot for each relocation. */
 	uint64_t *old_stubs;
 	uint64_t *old_slots;

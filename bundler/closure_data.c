@@ -418,12 +418,17 @@ static struct hfx_error *keep_anonymous(struct closure *closure,
 	const struct section *section = place->section;
 	uint64_t room = section->addr + section->size - place->addr;
 	uint64_t size = anonymous_size(program, place->addr);
+	bool is_done;
 
 	if (use->is_write)
 		return closure_refuse(closure, ret, REMEDY_SKIP,
 		                      "writes to data without a symbol at "
 		                      "0x%lx",
 		                      place->addr);
+	HFX_TRY(closure_resolve_literal(closure, place->addr, use, ret,
+	                                &is_done));
+	if (is_done)
+		return NULL;
 	if (use->kind == REFERENCE_ADDRESS && !use->is_pointer) {
 		uint64_t table =
 			4 * jump_table_length(program, closure->function,

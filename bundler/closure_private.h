@@ -195,6 +195,19 @@ HFX_MUST_CHECK struct hfx_error *closure_old_object(struct closure *closure,
                                                     const struct symbol *symbol,
                                                     uint64_t *ret);
 
+/**
+ * Resolve the address of a string literal that OLD has, too
+ * (closure_literal.c). @p is_done_ret says whether it was; else @p ret is as it
+ * was.
+ */
+HFX_MUST_CHECK struct hfx_error *
+closure_resolve_literal(struct closure *closure, uint64_t addr,
+                        const struct use *use, struct target *ret,
+                        bool *is_done_ret);
+
+/** `NULL` is allowed. */
+void literals_destroy(struct literals *literals);
+
 /** Take into the image what the current function may count to from below. */
 HFX_MUST_CHECK struct hfx_error *closure_keep_biased(struct closure *closure);
 
