@@ -27,6 +27,7 @@ struct flow {
 	size_t cap_items;
 	bool is_used;
 	bool is_counted;
+	bool is_given;
 };
 
 static void flow_deinit(struct flow *flow)
@@ -103,7 +104,7 @@ static struct hfx_error *follow_call(struct flow *flow,
                                      struct address_holders holders)
 {
 	if (all_of(holders) & GENERAL_ARGUMENTS)
-		flow->is_used = true;
+		flow->is_used = flow->is_given = true;
 	if (never_returns(flow, insn))
 		return NULL;
 	if (leaves_program(flow, insn)) {
@@ -140,7 +141,7 @@ static struct hfx_error *follow_jump(struct flow *flow,
 		HFX_TRY(go_on(flow, target, holders));
 	else if (is_tail_call(flow, insn) &&
 	         !(all_of(holders) & ~GENERAL_ARGUMENTS))
-		flow->is_used = true;
+		flow->is_used = flow->is_given = true;
 	else
 		flow->is_counted = true;
 	return insn->is_conditional
@@ -160,8 +161,8 @@ static struct hfx_error *follow(struct flow *flow, uint32_t off)
 		return NULL;
 	}
 	if (insn.is_return) {
-		flow->is_used |=
-			(all_of(flow->holders[off]) & GENERAL_RAX) != 0;
+		if (all_of(flow->holders[off]) & GENERAL_RAX)
+			flow->is_used = flow->is_given = true;
 		return NULL;
 	}
 	step = (struct address_step){.holders = flow->holders[off]};
@@ -169,6 +170,7 @@ static struct hfx_error *follow(struct flow *flow, uint32_t off)
 		step = decoder_address_step(flow->decoder, step.holders);
 	flow->is_used |= step.is_used;
 	flow->is_counted |= step.is_counted;
+	flow->is_given |= step.is_given;
 	if (insn.is_call)
 		return follow_call(flow, &insn, flow->holders[off]);
 	if (insn.is_jump)
@@ -190,6 +192,7 @@ static struct hfx_error *begin(struct flow *flow, uint32_t off)
 		step = decoder_address_load(flow->decoder);
 	flow->is_used = step.is_used;
 	flow->is_counted = step.is_counted;
+	flow->is_given = step.is_given;
 	return step.is_counted ? NULL
 	                       : go_on(flow, off + insn.size, step.holders);
 }
@@ -213,5 +216,25 @@ struct hfx_error *address_flow_fate(struct decoder *decoder,
 	*ret = flow.is_counted ? ADDRESS_COUNTED
 	       : flow.is_used  ? ADDRESS_USED
 	                       : ADDRESS_COMPARED;
+	return NULL;
+}
+
+struct hfx_error *address_flow_gives(struct decoder *decoder,
+                                     const struct program *program,
+                                     const struct function *function,
+                                     const struct reference *reference,
+                                     bool *ret)
+{
+	HFX_CLEANUP(flow_deinit)
+	struct flow flow = {
+		.decoder = decoder,
+		.program = program,
+		.function = function,
+	};
+
+	HFX_TRY(begin(&flow, reference->insn_off));
+	while (flow.num_items && !flow.is_given)
+		HFX_TRY(follow(&flow, flow.items[--flow.num_items]));
+	*ret = flow.is_given;
 	return NULL;
 }

@@ -29,4 +29,13 @@ address_flow_fate(struct decoder *decoder, const struct program *program,
                   const struct function *function,
                   const struct reference *reference, enum address_fate *ret);
 
+/**
+ * Whether the code stores the address outside its frame, returns it or passes
+ * it to a call, as far as it can be followed.
+ */
+HFX_MUST_CHECK struct hfx_error *
+address_flow_gives(struct decoder *decoder, const struct program *program,
+                   const struct function *function,
+                   const struct reference *reference, bool *ret);
+
 #endif /* HFX_BUNDLER_ADDRESS_FLOW_H */

@@ -126,8 +126,7 @@ static struct hfx_error *find_texts(const struct program *old,
 
 		if (!size)
 			continue;
-		text.hash =
-			hash_of(program_bytes(old, text.addr, size), size);
+		text.hash = hash_of(program_bytes(old, text.addr, size), size);
 		if (!HFX_ARRAY_PUSH(literals, items, text))
 			return hfx_error_no_memory();
 	}
@@ -159,9 +158,9 @@ static struct hfx_error *find_tabled(const struct program *new,
 static void count_use(const struct program *new, uint64_t addr,
                       struct literals *literals)
 {
-	const uint64_t *landmark = hfx_array_search(
-		&addr, new->landmarks, new->num_landmarks,
-		sizeof(*new->landmarks), compare_addrs);
+	const uint64_t *landmark =
+		hfx_array_search(&addr, new->landmarks, new->num_landmarks,
+	                         sizeof(*new->landmarks), compare_addrs);
 
 	if (landmark && literals->uses[landmark - new->landmarks] < 2)
 		literals->uses[landmark - new->landmarks]++;
@@ -260,9 +259,9 @@ static uint64_t find_old(const struct closure *closure, uint64_t addr)
 	size_t count = 0, num_used = 0;
 	uint64_t found = 0, used = 0;
 
-	if (!text || hfx_array_search(&addr, literals->tabled,
-	                              literals->num_tabled,
-	                              sizeof(addr), compare_addrs))
+	if (!text ||
+	    hfx_array_search(&addr, literals->tabled, literals->num_tabled,
+	                     sizeof(addr), compare_addrs))
 		return 0;
 	uint64_t size = anonymous_size(new, addr);
 	uint64_t hash = hash_of(program_bytes(new, addr, text), text);
@@ -342,9 +341,9 @@ static void unite_equal(struct literals *literals)
 static bool is_used_once(const struct closure *closure, uint64_t addr)
 {
 	const struct program *new = closure->new_program;
-	const uint64_t *landmark = hfx_array_search(
-		&addr, new->landmarks, new->num_landmarks,
-		sizeof(*new->landmarks), compare_addrs);
+	const uint64_t *landmark =
+		hfx_array_search(&addr, new->landmarks, new->num_landmarks,
+	                         sizeof(*new->landmarks), compare_addrs);
 
 	return landmark &&
 	       closure->literals->uses[landmark - new->landmarks] == 1;

@@ -411,6 +411,8 @@ static struct hfx_error *check_constant(const struct check *check,
 		                           symbol->addr, symbol->size, &same));
 	if (same)
 		return NULL;
+	HFX_TRY(constant_check_given(check->selection, variable->old_symbol,
+	                             check->warnings));
 	HFX_TRY(readers_of(check, variable->old_symbol, &readers));
 	if (!*readers)
 		return NULL;

@@ -37,4 +37,13 @@ HFX_MUST_CHECK struct hfx_error *tls_check_run(struct selection *selection,
 HFX_MUST_CHECK struct hfx_error *surplus_check_run(struct selection *selection,
                                                    struct warnings *warnings);
 
+/**
+ * Warn of a constant of OLD that new code has another one for, if old code that
+ * is replaced has stored its address or passed it on.
+ */
+HFX_MUST_CHECK struct hfx_error *
+constant_check_given(const struct selection *selection,
+                     const struct symbol *old_symbol,
+                     struct warnings *warnings);
+
 #endif /* HFX_BUNDLER_DATA_CHECK_H */

@@ -123,6 +123,8 @@ struct address_step {
 	struct address_holders holders;
 	/** It is read or written through, or stored, as it is. */
 	bool is_used;
+	/** It is stored, but not in the frame. */
+	bool is_given;
 	/** It is added to, or what is done with it is not known. */
 	bool is_counted;
 };

@@ -269,9 +269,10 @@ static void step_move(struct decoder *decoder, struct address_holders before,
 	step_otherwise(decoder, from, step);
 	if (from && to)
 		copy_address(before, from, to, &step->holders);
+	else if (from && is_in_frame(&operands[0]))
+		step->is_counted = true;
 	else if (from)
-		*(is_in_frame(&operands[0]) ? &step->is_counted
-		                            : &step->is_used) = true;
+		step->is_used = step->is_given = true;
 }
 
 struct address_step decoder_address_step(struct decoder *decoder,
@@ -318,7 +319,7 @@ struct address_step decoder_address_load(struct decoder *decoder)
 		step.holders.exact = 0;
 		break;
 	case X86_INS_MOV:
-		step.is_used = !step.holders.exact;
+		step.is_used = step.is_given = !step.holders.exact;
 		break;
 	case X86_INS_LEA:
 	case X86_INS_MOVABS:

@@ -4,6 +4,7 @@
  * is equal to what new code loads, as if nothing had been patched.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "sandbox.h"
 
@@ -36,15 +37,15 @@ static void expect_live(const char *flags, const char *source,
 /* What stores the literal stays, what compares with it is new. */
 static void a_stored_literal_is_equal(void **state)
 {
-	static const char source[] = HEAD
-		"static const char *const none = \"none\";\n"
-		"static const char *stored;\n"
-		"NOINLINE static void init(void) { stored = none; }\n"
-		"NOINLINE static int is_none(int n)\n"
-		"{ return (stored == none) * V(10, 20) + n; }\n"
-		"int main(void)\n"
-		"{ init(); printf(\"%d \", is_none(1)); apply();\n"
-		"  printf(\"%d\\n\", is_none(1)); return 0; }\n";
+	static const char source[] =
+		HEAD "static const char *const none = \"none\";\n"
+		     "static const char *stored;\n"
+		     "NOINLINE static void init(void) { stored = none; }\n"
+		     "NOINLINE static int is_none(int n)\n"
+		     "{ return (stored == none) * V(10, 20) + n; }\n"
+		     "int main(void)\n"
+		     "{ init(); printf(\"%d \", is_none(1)); apply();\n"
+		     "  printf(\"%d\\n\", is_none(1)); return 0; }\n";
 
 	(void)state;
 	expect_live("-O2", source, "11 21\n");
@@ -58,16 +59,16 @@ static void a_stored_literal_is_equal(void **state)
 /* The new code stores what old code compares with. */
 static void a_literal_that_new_code_stores_is_equal(void **state)
 {
-	static const char source[] = HEAD
-		"static const char *const none = \"none\";\n"
-		"static const char *stored;\n"
-		"NOINLINE static void set(int n)\n"
-		"{ stored = n > V(5, 0) ? none : \"some\"; }\n"
-		"NOINLINE static int is_none(int n)\n"
-		"{ return (stored == none) * 10 + n; }\n"
-		"int main(void)\n"
-		"{ set(1); printf(\"%d \", is_none(1)); apply(); set(1);\n"
-		"  printf(\"%d\\n\", is_none(1)); return 0; }\n";
+	static const char source[] =
+		HEAD "static const char *const none = \"none\";\n"
+		     "static const char *stored;\n"
+		     "NOINLINE static void set(int n)\n"
+		     "{ stored = n > V(5, 0) ? none : \"some\"; }\n"
+		     "NOINLINE static int is_none(int n)\n"
+		     "{ return (stored == none) * 10 + n; }\n"
+		     "int main(void)\n"
+		     "{ set(1); printf(\"%d \", is_none(1)); apply(); set(1);\n"
+		     "  printf(\"%d\\n\", is_none(1)); return 0; }\n";
 
 	(void)state;
 	expect_live("-O2", source, "1 11\n");
@@ -108,7 +109,8 @@ static void the_tail_of_a_new_text_is_equal(void **state)
 		"  return (stored == \"ending\") * V(10, 20) + n; }\n"
 		"int main(int argc, char **argv)\n"
 		"{ (void)argv; init(); is_it(argc + 5); apply();\n"
-		"  int n = is_it(argc); is_it(argc + 5); printf(\"%d\\n\", n);\n"
+		"  int n = is_it(argc); is_it(argc + 5); printf(\"%d\\n\", "
+		"n);\n"
 		"  return 0; }\n";
 
 	(void)state;
@@ -171,22 +173,61 @@ static void ends_of_texts_stay_with_them(void **state)
 /* Tables of distances need the texts where they are. */
 static void texts_of_a_switch_are_the_same_in_all_new_code(void **state)
 {
-	static const char source[] = HEAD
-		"NOINLINE static const char *name(int n)\n"
-		"{ switch (n) { case 1: return \"one\"; case 2: return \"two\";\n"
-		"  case 3: return \"three\"; case 4: return V(\"4\", \"four\");\n"
-		"  default: return \"many\"; } }\n"
-		"NOINLINE static int is_two(const char *p)\n"
-		"{ return (p == \"two\") * V(10, 20); }\n"
-		"int main(int argc, char **argv)\n"
-		"{ (void)argv; for (int i = 0; i < 6; i++)\n"
-		"    printf(\"%s %d\\n\", name(argc + i),\n"
-		"           is_two(name(argc + i)));\n"
-		"  return 0; }\n";
+	static const char source[] =
+		HEAD "NOINLINE static const char *name(int n)\n"
+		     "{ switch (n) { case 1: return \"one\"; case 2: return "
+		     "\"two\";\n"
+		     "  case 3: return \"three\"; case 4: return V(\"4\", "
+		     "\"four\");\n"
+		     "  default: return \"many\"; } }\n"
+		     "NOINLINE static int is_two(const char *p)\n"
+		     "{ return (p == \"two\") * V(10, 20); }\n"
+		     "int main(int argc, char **argv)\n"
+		     "{ (void)argv; for (int i = 0; i < 6; i++)\n"
+		     "    printf(\"%s %d\\n\", name(argc + i),\n"
+		     "           is_two(name(argc + i)));\n"
+		     "  return 0; }\n";
 
 	(void)state;
 	expect_behaves_as_new("clang -O2", source);
 	expect_behaves_as_new("-O2", source);
+}
+
+/* Who holds the old one is told; it cannot be found. */
+static void a_changed_constant_that_was_stored_is_told(void **state)
+{
+	static const char source[] =
+		HEAD "struct ops { int (*f)(int); int flags; };\n"
+		     "struct object { const struct ops *ops; };\n"
+		     "NOINLINE static int f(int n) { return n; }\n"
+		     "static const struct ops a_ops = {f, V(1, 2)}, b_ops = "
+		     "{f, 7};\n"
+		     "static const int limits[] = {1, 2, V(3, 4)};\n"
+		     "static struct object object;\n"
+		     "NOINLINE static int is_a(int n)\n"
+		     "{ return (object.ops == &a_ops) * 10 + limits[n & 1]; }\n"
+		     "NOINLINE static void make(struct object *o, int n)\n"
+		     "{ o->ops = &a_ops; if (n > 5) o->ops = &b_ops; }\n"
+		     "int main(int argc, char **argv)\n"
+		     "{ (void)argv; make(&object, argc); apply();\n"
+		     "  return is_a(argc) + object.ops->f(argc); }\n";
+	static const char warning[] = "the constant a_ops changed: what the "
+				      "old code of make stored or passed on";
+
+	(void)state;
+	for (int is_clang = 0; is_clang < 2; is_clang++) {
+		build_pair(is_clang ? "clang -O1" : "-O1", source);
+		SCOPED_JSON *report = diff(0, "");
+		expect_warning(report, warning);
+		for (size_t i = 0;
+		     i < json_array_size(json_object_get(report, "warnings"));
+		     i++)
+			assert_null(strstr(
+				json_string_value(json_array_get(
+					json_object_get(report, "warnings"),
+					i)),
+				"limits"));
+	}
 }
 
 int main(int argc, char **argv)
@@ -199,6 +240,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(copies_of_two_files_stay_apart),
 		SANDBOX_TEST(ends_of_texts_stay_with_them),
 		SANDBOX_TEST(texts_of_a_switch_are_the_same_in_all_new_code),
+		SANDBOX_TEST(a_changed_constant_that_was_stored_is_told),
 	};
 
 	sandbox_filter(argc, argv);
