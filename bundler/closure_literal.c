@@ -250,14 +250,57 @@ static size_t texts_from(const struct literals *literals, uint64_t hash)
 	return low;
 }
 
-/* The only one of OLD, or the only one that OLD's code of the function uses. */
+/* The one that OLD's code of the function refers to; 0 if none, or several. */
+static uint64_t find_used(const struct closure *closure, uint64_t addr,
+                          uint64_t size, uint64_t hash)
+{
+	const struct literals *literals = closure->literals;
+	uint32_t peer = closure->function->peer;
+	const struct function *function;
+	uint64_t found = 0;
+
+	if (peer == NO_INDEX)
+		return 0;
+	function = &closure->old_program->functions[peer];
+	for (size_t i = 0; i < function->num_references; i++) {
+		struct old_text key = {hash, function->references[i].target};
+
+		if (key.addr == found ||
+		    !hfx_array_search(&key, literals->items,
+		                      literals->num_items, sizeof(key),
+		                      compare_texts) ||
+		    !is_same(closure, key.addr, addr, size))
+			continue;
+		if (found)
+			return 0;
+		found = key.addr;
+	}
+	return found;
+}
+
+/* The only one that OLD has; 0 if none, or several. */
+static uint64_t find_only(const struct closure *closure, uint64_t addr,
+                          uint64_t size, uint64_t hash)
+{
+	const struct literals *literals = closure->literals;
+	uint64_t found = 0;
+
+	for (size_t i = texts_from(literals, hash);
+	     i < literals->num_items && literals->items[i].hash == hash; i++) {
+		if (!is_same(closure, literals->items[i].addr, addr, size))
+			continue;
+		if (found)
+			return 0;
+		found = literals->items[i].addr;
+	}
+	return found;
+}
+
 static uint64_t find_old(const struct closure *closure, uint64_t addr)
 {
 	const struct program *new = closure->new_program;
 	const struct literals *literals = closure->literals;
 	uint64_t text = literal_size(new, addr);
-	size_t count = 0, num_used = 0;
-	uint64_t found = 0, used = 0;
 
 	if (!text ||
 	    hfx_array_search(&addr, literals->tabled, literals->num_tabled,
@@ -267,20 +310,8 @@ static uint64_t find_old(const struct closure *closure, uint64_t addr)
 	uint64_t hash = hash_of(program_bytes(new, addr, text), text);
 	if (has_pointer(new, addr, size))
 		return 0;
-	for (size_t i = texts_from(literals, hash);
-	     i < literals->num_items && literals->items[i].hash == hash; i++) {
-		uint64_t old_addr = literals->items[i].addr;
-
-		if (!is_same(closure, old_addr, addr, size))
-			continue;
-		count++;
-		found = old_addr;
-		if (!old_refers_to(closure, old_addr))
-			continue;
-		num_used++;
-		used = old_addr;
-	}
-	return num_used == 1 ? used : count == 1 ? found : 0;
+	uint64_t used = find_used(closure, addr, size, hash);
+	return used ? used : find_only(closure, addr, size, hash);
 }
 
 /* ---- What a function refers to ------------------------------------------ */
