@@ -4,7 +4,9 @@
  * has as many of them in both builds, and each of NEW's number is OLD's and one
  * distance, which is 0 for numbers that count within a function, they are the
  * same in their order. Else nothing tells which is which, and none is matched:
- * objects that the process holds keep OLD's code.
+ * objects that the process holds keep OLD's code. So it is where the code of
+ * one is that of another in OLD: they have changed places, and with them all
+ * that is made of the lambdas of that function.
  */
 #include "lambda_names.h"
 
@@ -264,6 +266,177 @@ static bool are_in_step(struct range olds, struct range news)
 	return o == olds.end && n == news.end;
 }
 
+/* ---- Lambdas that have changed places ----------------------------------- */
+
+/* Functions, as in the names of their lambdas: "ZL5setupvE". */
+struct owners {
+	char **items;
+	size_t num_items;
+	size_t cap_items;
+};
+
+static void owners_deinit(struct owners *owners)
+{
+	for (size_t i = 0; i < owners->num_items; i++)
+		free(owners->items[i]);
+	free(owners->items);
+}
+
+/* Of all that is in an entity; 0 without code. */
+static uint64_t hash_entity(const struct program *program, struct range entity)
+{
+	uint64_t hash = 0;
+
+	for (size_t i = entity.start; i < entity.end; i++) {
+		uint32_t index = entity.list->items[i].symbol;
+		uint64_t addr = program->symbols[index].addr;
+		const struct function *function =
+			program->symbols[index].kind == SYMBOL_FUNCTION
+				? program_function_at(program, addr)
+				: NULL;
+
+		if (function && function->addr == addr)
+			hash += match_code_hash(function);
+	}
+	return hash;
+}
+
+struct hashes {
+	uint64_t *items;
+	size_t num_items;
+	size_t cap_items;
+};
+
+static void hashes_deinit(struct hashes *hashes)
+{
+	free(hashes->items);
+}
+
+static struct hfx_error *hash_group(const struct program *program,
+                                    struct range group, struct hashes *ret)
+{
+	size_t end;
+
+	for (size_t i = group.start; i < group.end; i = end) {
+		end = next_entity(group.list, i, group.end);
+		uint64_t hash = hash_entity(program,
+		                            (struct range){group.list, i, end});
+
+		if (!HFX_ARRAY_PUSH(ret, items, hash))
+			return hfx_error_no_memory();
+	}
+	return NULL;
+}
+
+/* One that has kept its code has kept its place, whatever is equal to it. */
+static bool have_moved(const struct hashes *olds, const struct hashes *news)
+{
+	for (size_t o = 0; o < olds->num_items; o++) {
+		if (olds->items[o] == news->items[o])
+			continue;
+		for (size_t n = 0; n < news->num_items; n++)
+			if (olds->items[o] == news->items[n] &&
+			    olds->items[n] != news->items[n])
+				return true;
+	}
+	return false;
+}
+
+/* `_Z OWNER NKUl`: what owns the first lambda; nothing at namespace scope. */
+static const char *find_owner(const char *pattern, size_t *length_ret)
+{
+	const char *begin = pattern + 2, *end = strchr(pattern, '#');
+
+	while (end > begin && strncmp(end, "Ul", 2) && strncmp(end, "$_", 2) &&
+	       strncmp(end, "Ut", 2))
+		end--;
+	if (end > begin && end[-1] == 'K')
+		end--;
+	if (end > begin && end[-1] == 'N')
+		end--;
+	const char *start = end;
+	while (start > begin &&
+	       !(start[0] == 'Z' && (isdigit((unsigned char)start[1]) ||
+	                             start[1] == 'L' || start[1] == 'N')))
+		start--;
+	*length_ret = *start == 'Z' ? (size_t)(end - start) : 0;
+	return start;
+}
+
+static struct hfx_error *add_owner(const char *pattern, struct owners *owners)
+{
+	size_t length;
+	const char *start = find_owner(pattern, &length);
+	char *owner = strndup(start, length);
+
+	if (!owner || !HFX_ARRAY_PUSH(owners, items, owner)) {
+		free(owner);
+		return hfx_error_no_memory();
+	}
+	return NULL;
+}
+
+static bool has_owner(const struct owners *owners, const char *pattern)
+{
+	size_t length;
+
+	/* Has the letters of a mark, but is none of a lambda. */
+	if (!strchr(pattern, '#'))
+		return false;
+	find_owner(pattern, &length);
+	for (size_t i = 0; i < owners->num_items; i++)
+		if (*owners->items[i]
+		            ? strstr(pattern, owners->items[i]) != NULL
+		            : !length)
+			return true;
+	return false;
+}
+
+/* Add the owner of two groups of one pattern, if their entities have moved. */
+static struct hfx_error *check_moved(const struct program *old_program,
+                                     struct range old,
+                                     const struct program *new_program,
+                                     struct range new, struct owners *owners)
+{
+	HFX_CLEANUP(hashes_deinit) struct hashes olds = {0};
+	HFX_CLEANUP(hashes_deinit) struct hashes news = {0};
+
+	if (old.end - old.start < 2 || !are_in_step(old, new))
+		return NULL;
+	HFX_TRY(hash_group(old_program, old, &olds));
+	HFX_TRY(hash_group(new_program, new, &news));
+	return have_moved(&olds, &news)
+	               ? add_owner(old.list->items[old.start].pattern, owners)
+	               : NULL;
+}
+
+static struct hfx_error *find_moved(const struct list *olds,
+                                    const struct list *news,
+                                    const struct program *old_program,
+                                    const struct program *new_program,
+                                    struct owners *owners)
+{
+	size_t o = 0, n = 0;
+
+	while (o < olds->num_items && n < news->num_items) {
+		struct range old = {olds, o, group_end(olds, o)};
+		struct range new = {news, n, group_end(news, n)};
+		int order =
+			strcmp(olds->items[o].pattern, news->items[n].pattern);
+
+		if (!order)
+			HFX_TRY(check_moved(old_program, old, new_program, new,
+			                    owners));
+		if (order <= 0)
+			o = old.end;
+		if (order >= 0)
+			n = new.end;
+	}
+	return NULL;
+}
+
+/* ---- Naming ------------------------------------------------------------- */
+
 /* Name the symbols by their place in the group; or by nothing. */
 static bool name_group(struct range range, bool in_step,
                        const struct program *program, char **names)
@@ -297,14 +470,17 @@ static struct hfx_error *name_all(const struct list *olds,
                                   const struct program *new_program,
                                   struct lambda_names *names)
 {
+	HFX_CLEANUP(owners_deinit) struct owners moved = {0};
 	size_t o = 0, n = 0;
 
+	HFX_TRY(find_moved(olds, news, old_program, new_program, &moved));
 	while (o < olds->num_items && n < news->num_items) {
 		struct range old = {olds, o, group_end(olds, o)};
 		struct range new = {news, n, group_end(news, n)};
-		int order =
-			strcmp(olds->items[o].pattern, news->items[n].pattern);
-		bool in_step = !order && are_in_step(old, new);
+		const char *pattern = olds->items[o].pattern;
+		int order = strcmp(pattern, news->items[n].pattern);
+		bool in_step = !order && are_in_step(old, new) &&
+		               !has_owner(&moved, pattern);
 
 		if (!order &&
 		    (!name_group(old, in_step, old_program, names->old_names) ||

@@ -81,7 +81,7 @@ static bool is_constant(const struct program *program,
 }
 
 /* FNV-1a over the code, with the reference fields as zeros. */
-static uint64_t code_hash(const struct function *function)
+uint64_t match_code_hash(const struct function *function)
 {
 	uint64_t hash = 0xcbf29ce484222325;
 	size_t off = 0;
@@ -165,7 +165,7 @@ static bool make_key(const struct program *program, char *const *names,
 				: NULL;
 		if (!function || function->addr != symbol->addr)
 			return false;
-		entry->tag ^= code_hash(function) << 8;
+		entry->tag ^= match_code_hash(function) << 8;
 	}
 	if (pass == PASS_NUMBER) {
 		entry->tag ^= symbol->size << 8;

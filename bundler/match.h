@@ -30,6 +30,9 @@ HFX_MUST_CHECK struct hfx_error *match_by_use(struct program *old_program,
                                               struct program *new_program,
                                               bool *found_ret);
 
+/** Of the code of @p function, its references left out. */
+uint64_t match_code_hash(const struct function *function);
+
 /**
  * Length of @p name without what the compiler appended: `foo` of
  * `foo.isra.0.cold`, `count` of `count.4`.

@@ -368,6 +368,34 @@ static void a_lambda_before_others_makes_them_no_others(void **state)
 	assert_null(reason_of(clang, "changed", "_ZZ5setupvEN3$_28__invokeEi"));
 }
 
+/* Each pointer to a lambda of OLD must go on to do what it did. */
+static void lambdas_that_change_places_are_not_paired(void **state)
+{
+	static const char source[] =
+		"static int (*volatile hooks[2])(int);\n"
+		"__attribute__((noinline)) void setup()\n"
+		"{ V(auto a = [](int x) { return x + 1; };"
+		"    auto b = [](int x) { return x * 10; };,"
+		"    auto b = [](int x) { return x * 10; };"
+		"    auto a = [](int x) { return x + 1; };)\n"
+		"  hooks[0] = a; hooks[1] = b; }\n"
+		"int main(int, char **)\n"
+		"{ setup(); return hooks[0](1) + hooks[1](1); }\n";
+
+	(void)state;
+	build_pair("-O0 -x c++", source);
+	SCOPED_JSON *gcc = diff(0, "--skip main");
+	expect_listed(gcc, "new", "_ZZ5setupvENUliE_4_FUNEi", "");
+	expect_listed(gcc, "new", "_ZZ5setupvENUliE0_4_FUNEi", "");
+	build_pair("-O2 -x c++", source);
+	SCOPED_JSON *fast = diff(0, "--skip main");
+	assert_null(reason_of(fast, "changed", "_ZZ5setupvENUliE_4_FUNEi"));
+	need_program("clang");
+	build_pair("clang -O1 -x c++", source);
+	SCOPED_JSON *clang = diff(0, "--skip main");
+	assert_null(reason_of(clang, "changed", "_ZZ5setupvEN3$_08__invokeEi"));
+}
+
 /* clang numbers the lambdas of a file. */
 static void a_lambda_in_another_function_is_no_difference(void **state)
 {
@@ -413,6 +441,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(other_compilers_are_a_warning),
 		SANDBOX_TEST(other_options_are_a_warning),
 		SANDBOX_TEST(a_lambda_before_others_makes_them_no_others),
+		SANDBOX_TEST(lambdas_that_change_places_are_not_paired),
 		SANDBOX_TEST(a_lambda_in_another_function_is_no_difference),
 	};
 
