@@ -170,7 +170,7 @@ static void begin_pair(struct comparison *c, const struct function *o,
 }
 
 /* Explain a difference at `off`, or at reference `r` of `count`. */
-static bool explain(struct comparison *c, struct function *o,
+static void explain(struct comparison *c, struct function *o,
                     struct function *n, uint64_t off, size_t r, size_t count,
                     bool same_bytes)
 {
@@ -182,7 +182,6 @@ static bool explain(struct comparison *c, struct function *o,
 	n->difference_off = r < count && n->references[r].insn_off < off
 	                            ? n->references[r].insn_off
 	                            : off;
-	return n->reason;
 }
 
 static struct hfx_error *compare_pair(struct comparison *c, struct function *o,
@@ -206,13 +205,17 @@ static struct hfx_error *compare_pair(struct comparison *c, struct function *o,
 	size_t r = first_reference(c, count);
 	if (c->error)
 		return HFX_TAKE(c->error);
-	n->verdict = same_bytes && r == count ? VERDICT_SAME : VERDICT_CHANGED;
+	bool same_code = same_bytes && r == count;
+	bool is_same = same_code && comparison_same_exceptions(c, o, n);
+	n->verdict = is_same ? VERDICT_SAME : VERDICT_CHANGED;
 	o->verdict = n->verdict;
-	if (n->verdict == VERDICT_SAME)
+	if (is_same)
 		n->passed = c->passed;
-	else if (!explain(c, o, n, off, r, count, same_bytes))
-		return hfx_error_no_memory();
-	return NULL;
+	else if (same_code)
+		n->reason = strdup("exception table");
+	else
+		explain(c, o, n, off, r, count, same_bytes);
+	return is_same || n->reason ? NULL : hfx_error_no_memory();
 }
 
 struct hfx_error *comparison_run(struct comparison *comparison)
@@ -220,6 +223,7 @@ struct hfx_error *comparison_run(struct comparison *comparison)
 	struct program *old = comparison->old_program;
 	struct program *new = comparison->new_program;
 
+	HFX_TRY(comparison_load_unwind(comparison));
 	for (size_t i = 0; i < old->num_functions; i++)
 		if (old->functions[i].peer == NO_INDEX)
 			old->functions[i].verdict = VERDICT_ONLY_HERE;
@@ -257,5 +261,7 @@ void comparison_destroy(struct comparison *comparison)
 		return;
 	pair_set_deinit(&comparison->equal);
 	pair_set_deinit(&comparison->walk);
+	unwind_table_destroy(comparison->old_unwind);
+	unwind_table_destroy(comparison->new_unwind);
 	free(comparison);
 }

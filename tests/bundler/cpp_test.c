@@ -238,6 +238,33 @@ static void a_coroutine_whose_frame_changed_is_refused(void **state)
 	                    "__coro_frame_ty");
 }
 
+/* The code is the same: the exception table alone says which type it is. */
+static void a_handler_of_another_exception(void **state)
+{
+	static const char source[] =
+		"#include <cstdio>\n"
+		"#define APART __attribute__((noinline))\n"
+		"struct E1 { int v; }; struct E2 { int v; };\n"
+		"APART static int fail(int n)\n"
+		"{ if (n % 2) throw E1{n}; throw E2{n}; }\n"
+		"APART static int middle(int n)\n"
+		"{ try { return fail(n); } catch (V(E1, E2) &) { return 5; } "
+		"}\n"
+		"APART static void round(int n)\n"
+		"{ try { printf(\"%d\\n\", middle(n)); }\n"
+		"  catch (...) { printf(\"out\\n\"); } }\n"
+		"int main(int argc, char **)\n"
+		"{ for (int i = argc; i < 5; i++) round(i); return 0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("clang " CPP " -O2", source);
+	expect_behaves_as_new(
+		"clang " CPP " -O2 -fno-pie -no-pie -Wl,--emit-relocs", source);
+	expect_behaves_as_new(CPP " -O2", source);
+	expect_behaves_as_new(CPP " -O2 -fno-pie -no-pie -Wl,--emit-relocs",
+	                      source);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +273,7 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(new_static_containers),
 		SANDBOX_TEST(a_class_of_a_lambda_that_has_another_number),
 		SANDBOX_TEST(names_in_refusals_are_as_in_the_source),
+		SANDBOX_TEST(a_handler_of_another_exception),
 		SANDBOX_TEST(a_coroutine_whose_frame_changed_is_refused),
 	};
 
