@@ -107,28 +107,38 @@ struct hfx_error *maps_parse(const char *text, size_t size, struct maps *ret)
 	return NULL;
 }
 
-struct hfx_error *maps_read(pid_t pid, struct maps *ret)
+/** Empty when there is none. */
+static struct hfx_error *read_text(pid_t pid, struct buffer *ret)
 {
-	HFX_CLEANUP(buffer_deinit) struct buffer text = {0};
-	struct hfx_error *err;
 	/* The main thread may have ended: its own file is then empty. */
 	char path[64] = "/proc/thread-self/maps";
+	struct hfx_error *err;
 
 	if (pid != getpid())
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/maps", (int)pid,
 		         (int)proc_memory_thread(pid));
-	err = file_read(path, MAPS_MAX_SIZE, &text);
-	if (hfx_error_errno(err) == ENOENT || hfx_error_errno(err) == ESRCH) {
-		hfx_error_destroy(err);
-		return hfx_error_create(HFX_ERROR_NO_PROCESS,
-		                        "process %d has ended", (int)pid);
+	err = file_read(path, MAPS_MAX_SIZE, ret);
+	if (hfx_error_errno(err) != ENOENT && hfx_error_errno(err) != ESRCH)
+		return err;
+	hfx_error_destroy(err);
+	return NULL;
+}
+
+struct hfx_error *maps_read(pid_t pid, struct maps *ret)
+{
+	/* While another program starts, there is a moment without. */
+	for (int i = 0; i < PROC_MEMORY_TRIES; i++) {
+		HFX_CLEANUP(buffer_deinit) struct buffer text = {0};
+
+		HFX_TRY(read_text(pid, &text));
+		if (text.size)
+			return maps_parse((const char *)text.data, text.size,
+			                  ret);
+		if (!proc_has_memory(pid))
+			break;
 	}
-	HFX_TRY(err);
-	if (!text.size)
-		return hfx_error_create(HFX_ERROR_NO_PROCESS,
-		                        "process %d has no memory: it ended",
-		                        (int)pid);
-	return maps_parse((const char *)text.data, text.size, ret);
+	return hfx_error_create(HFX_ERROR_NO_PROCESS, "process %d has ended",
+	                        (int)pid);
 }
 
 /** Index of the first mapping that ends behind @p addr. */

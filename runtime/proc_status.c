@@ -113,6 +113,11 @@ pid_t proc_memory_thread(pid_t pid)
 	return found;
 }
 
+bool proc_has_memory(pid_t pid)
+{
+	return has_memory(pid, proc_memory_thread(pid));
+}
+
 /** Place of `startstack` among the numbers behind the name. */
 #define START_STACK 26
 

@@ -47,6 +47,15 @@ int proc_status_read(pid_t pid, pid_t tid, struct proc_status *ret);
 pid_t proc_memory_thread(pid_t pid);
 
 /**
+ * Whether some thread has memory: the process has not ended. While it starts
+ * another program there is a moment in which its memory cannot be opened, or is
+ * that of the old one and empty: then try again, so many times.
+ */
+bool proc_has_memory(pid_t pid);
+
+#define PROC_MEMORY_TRIES 16
+
+/**
  * Where the stack of the process @p pid began when its program did
  * (proc_pid_stat(5), startstack); 0 if that is not told.
  */

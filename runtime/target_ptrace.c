@@ -314,9 +314,9 @@ static struct hfx_error *check_class(pid_t pid)
 		pid);
 }
 
-static struct hfx_error *open_memory(struct target_ptrace *target)
+/** @return Whether there is memory behind it. */
+static bool try_memory(struct target_ptrace *target, pid_t pid)
 {
-	pid_t pid = target->base.pid;
 	char path[64];
 	char byte;
 
@@ -324,15 +324,24 @@ static struct hfx_error *open_memory(struct target_ptrace *target)
 	         proc_memory_thread(pid));
 	target->mem_fd = open(path, O_RDWR | O_CLOEXEC);
 	/* A zombie, on newer kernels; on others its file is empty. */
-	if (target->mem_fd < 0 && errno == ESRCH)
-		return hfx_error_create(HFX_ERROR_NO_PROCESS,
-		                        "process %d has ended", pid);
 	if (target->mem_fd < 0)
-		return permission_error(pid, pid, errno);
-	if (pread(target->mem_fd, &byte, 1, 0) == 0)
-		return hfx_error_create(HFX_ERROR_NO_PROCESS,
-		                        "process %d has ended", pid);
-	return NULL;
+		return errno != ESRCH;
+	if (pread(target->mem_fd, &byte, 1, 0) != 0)
+		return true;
+	close(target->mem_fd);
+	target->mem_fd = -1;
+	return false;
+}
+
+static struct hfx_error *open_memory(struct target_ptrace *target)
+{
+	pid_t pid = target->base.pid;
+
+	for (int i = 0; !try_memory(target, pid); i++)
+		if (i == PROC_MEMORY_TRIES || !proc_has_memory(pid))
+			return hfx_error_create(HFX_ERROR_NO_PROCESS,
+			                        "process %d has ended", pid);
+	return target->mem_fd < 0 ? permission_error(pid, pid, errno) : NULL;
 }
 
 static struct hfx_error *open_target(struct target_ptrace *target)
