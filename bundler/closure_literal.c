@@ -234,22 +234,6 @@ static bool old_refers_to(const struct closure *closure, uint64_t old_addr)
 	                          old_addr, 1);
 }
 
-/* First of OLD's texts with that hash, or behind it. */
-static size_t texts_from(const struct literals *literals, uint64_t hash)
-{
-	size_t low = 0, high = literals->num_items;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (literals->items[middle].hash < hash)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /* The one that OLD's code of the function refers to; 0 if none, or several. */
 static uint64_t find_used(const struct closure *closure, uint64_t addr,
                           uint64_t size, uint64_t hash)
@@ -283,9 +267,12 @@ static uint64_t find_only(const struct closure *closure, uint64_t addr,
                           uint64_t size, uint64_t hash)
 {
 	const struct literals *literals = closure->literals;
+	const struct old_text key = {.hash = hash};
 	uint64_t found = 0;
 
-	for (size_t i = texts_from(literals, hash);
+	for (size_t i = hfx_array_lower_bound(&key, literals->items,
+	                                      literals->num_items, sizeof(key),
+	                                      compare_texts);
 	     i < literals->num_items && literals->items[i].hash == hash; i++) {
 		if (!is_same(closure, literals->items[i].addr, addr, size))
 			continue;

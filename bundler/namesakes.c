@@ -101,32 +101,14 @@ struct run {
 	size_t num_items;
 };
 
-/** Index of the first of @p run that is not before @p key, or is after it. */
-static size_t find_first(const struct run *run, const struct namesake *key,
-                         int (*compare)(const void *, const void *),
-                         bool is_after)
-{
-	size_t low = 0, high = run->num_items;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		int order = compare(&run->items[middle], key);
-
-		if (order < 0 || (is_after && !order))
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /** The part of a sorted @p run that is equal to @p key. */
 static struct run find_equal(const struct run *run, const struct namesake *key,
                              int (*compare)(const void *, const void *))
 {
-	size_t first = find_first(run, key, compare, false);
-	size_t end = find_first(run, key, compare, true);
+	size_t first = hfx_array_lower_bound(key, run->items, run->num_items,
+	                                     sizeof(*key), compare);
+	size_t end = hfx_array_upper_bound(key, run->items, run->num_items,
+	                                   sizeof(*key), compare);
 
 	return (struct run){run->items + first, end - first};
 }
@@ -243,7 +225,8 @@ struct hfx_error *namesakes_find_old(struct namesakes *namesakes,
 		key.head_length = 0;
 	HFX_TRY(find_group(&namesakes->old_side, symbol, &group));
 	/* The key's symbol is 0: all of its scope stand behind it. */
-	size_t first = find_first(&group, &key, compare_scopes, false);
+	size_t first = hfx_array_lower_bound(&key, group.items, group.num_items,
+	                                     sizeof(key), compare_scopes);
 	if (first < group.num_items && !strcmp(group.items[first].scope, scope))
 		*ret = group.items[first].symbol;
 	return NULL;

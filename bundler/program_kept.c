@@ -273,17 +273,10 @@ struct hfx_error *program_load_kept(struct program *program)
 
 size_t program_kept_from(const struct program *program, uint64_t addr)
 {
-	size_t low = 0, high = program->num_kept;
+	const struct kept_relocation key = {.addr = addr};
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (program->kept[middle].addr < addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return hfx_array_lower_bound(&key, program->kept, program->num_kept,
+	                             sizeof(key), compare_kept);
 }
 
 const struct symbol *program_anchor_at(const struct program *program,

@@ -42,3 +42,38 @@ void *hfx_array_search(const void *key, const void *items, size_t count,
 		return NULL;
 	return bsearch(key, items, count, item_size, compare);
 }
+
+static size_t find_bound(const void *key, const void *items, size_t count,
+                         size_t item_size,
+                         int (*compare)(const void *, const void *),
+                         bool is_behind_equal)
+{
+	const char *bytes = items;
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		/* As bsearch(), which may be given a key of another type. */
+		int order = compare(key, bytes + middle * item_size);
+
+		if (order > 0 || (is_behind_equal && !order))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+size_t hfx_array_lower_bound(const void *key, const void *items, size_t count,
+                             size_t item_size,
+                             int (*compare)(const void *, const void *))
+{
+	return find_bound(key, items, count, item_size, compare, false);
+}
+
+size_t hfx_array_upper_bound(const void *key, const void *items, size_t count,
+                             size_t item_size,
+                             int (*compare)(const void *, const void *))
+{
+	return find_bound(key, items, count, item_size, compare, true);
+}

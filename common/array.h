@@ -43,4 +43,15 @@ void *hfx_array_search(const void *key, const void *items, size_t count,
                        size_t item_size,
                        int (*compare)(const void *, const void *));
 
+/**
+ * Index of the first element of a sorted array that is not before @p key, or
+ * that is behind all that are equal to it; @p count if there is none.
+ */
+size_t hfx_array_lower_bound(const void *key, const void *items, size_t count,
+                             size_t item_size,
+                             int (*compare)(const void *, const void *));
+size_t hfx_array_upper_bound(const void *key, const void *items, size_t count,
+                             size_t item_size,
+                             int (*compare)(const void *, const void *));
+
 #endif /* HFX_COMMON_ARRAY_H */

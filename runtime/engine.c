@@ -130,32 +130,19 @@ static struct hfx_error *index_patches(struct engine *engine)
 
 size_t engine_site_from(const struct engine *engine, uint64_t live_addr)
 {
-	size_t low = 0, high = engine->num_sites;
+	const struct engine_site key = {.live_addr = live_addr};
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (engine->sites[middle].live_addr < live_addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return hfx_array_lower_bound(&key, engine->sites, engine->num_sites,
+	                             sizeof(key), by_site);
 }
 
 size_t engine_function_from(const struct engine *engine, uint64_t old_live_addr)
 {
-	size_t low = 0, high = engine->num_functions;
+	const struct engine_function key = {.old_live_addr = old_live_addr};
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (engine->functions[middle].old_live_addr < old_live_addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return hfx_array_lower_bound(&key, engine->functions,
+	                             engine->num_functions, sizeof(key),
+	                             by_function);
 }
 
 void engine_take_out_jumps(const struct engine *engine, uint64_t live_addr,

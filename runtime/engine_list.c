@@ -53,17 +53,8 @@ const struct record_site *engine_patch_site(const struct engine_patch *patch,
 /** Number of sites of @p patch below @p live_addr. */
 static size_t sites_below(const struct engine_patch *patch, uint64_t live_addr)
 {
-	size_t low = 0, high = patch->num_sites;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (patch->sites[middle].live_addr < live_addr)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return hfx_array_lower_bound(&live_addr, patch->sites, patch->num_sites,
+	                             sizeof(*patch->sites), by_live_addr);
 }
 
 /** What is no jump at an entry: of its functions, or into another patch. */

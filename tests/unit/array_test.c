@@ -64,6 +64,41 @@ static void finds_nothing_in_an_empty_array_without_memory(void **state)
 	                             fail_to_compare));
 }
 
+static void finds_the_bounds_of_what_is_equal(void **state)
+{
+	const int numbers[] = {1, 3, 3, 3, 5};
+	static const struct {
+		int key;
+		size_t lower, upper;
+	} cases[] = {{0, 0, 0}, {1, 0, 1}, {2, 1, 1},
+	             {3, 1, 4}, {5, 4, 5}, {6, 5, 5}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_int_equal(hfx_array_lower_bound(&cases[i].key, numbers,
+		                                       5, sizeof(*numbers),
+		                                       compare_numbers),
+		                 cases[i].lower);
+		assert_int_equal(hfx_array_upper_bound(&cases[i].key, numbers,
+		                                       5, sizeof(*numbers),
+		                                       compare_numbers),
+		                 cases[i].upper);
+	}
+}
+
+static void finds_bounds_in_an_empty_array_without_memory(void **state)
+{
+	const int wanted = 1;
+
+	(void)state;
+	assert_int_equal(hfx_array_lower_bound(&wanted, NULL, 0, sizeof(int),
+	                                       fail_to_compare),
+	                 0);
+	assert_int_equal(hfx_array_upper_bound(&wanted, NULL, 0, sizeof(int),
+	                                       fail_to_compare),
+	                 0);
+}
+
 static void grows_an_array_and_keeps_its_elements(void **state)
 {
 	struct {
@@ -98,6 +133,8 @@ int main(void)
 		cmocka_unit_test(searches_an_array),
 		cmocka_unit_test(
 			finds_nothing_in_an_empty_array_without_memory),
+		cmocka_unit_test(finds_the_bounds_of_what_is_equal),
+		cmocka_unit_test(finds_bounds_in_an_empty_array_without_memory),
 		cmocka_unit_test(grows_an_array_and_keeps_its_elements),
 		cmocka_unit_test(refuses_a_size_that_overflows),
 	};
