@@ -5,21 +5,11 @@
  * whose size no symbol says.
  */
 #include <elf.h>
-#include <string.h>
 
 #include "closure_private.h"
 
 #define REMEDY_SET                                                             \
 	"Keep the section as it is, or leave the function out with --skip"
-
-static const struct section *find_section(const struct program *program,
-                                          const char *name)
-{
-	for (size_t i = 0; i < program->num_sections; i++)
-		if (!strcmp(program->sections[i].name, name))
-			return &program->sections[i];
-	return NULL;
-}
 
 /* Whether the function runs over the whole set: it has start and end. */
 static bool runs_over(const struct function *function,
@@ -41,7 +31,7 @@ struct hfx_error *closure_resolve_set(struct closure *closure, uint64_t addr,
 	               !use->is_pointer && runs_over(closure->function, set);
 	if (!*is_done_ret)
 		return NULL;
-	old = find_section(closure->old_program, set->name);
+	old = program_section_named(closure->old_program, set->name);
 	if (old && old->size == set->size)
 		HFX_TRY(comparison_of_data(closure->comparison, old->addr,
 		                           set->addr, set->size, &same));

@@ -5,67 +5,23 @@
  * catches. It stands in NEW's .gcc_except_table, and its type table refers to
  * pointers elsewhere.
  */
-#include <dwarf.h>
 #include <elf.h>
 
 #include "closure_private.h"
 #include "cursor.h"
-
-#define TYPE_ENCODING_INDIRECT                                                 \
-	(DW_EH_PE_indirect | DW_EH_PE_pcrel | DW_EH_PE_sdata4)
-
-/* A program for a fixed address says where a type is. */
-#define TYPE_ENCODING_FIXED DW_EH_PE_udata4
-
-struct lsda {
-	uint64_t size;
-	/** Offset just behind the type table; 0 when there is none. */
-	uint64_t types_end;
-	/** Offset of the first byte that may be of the type table. */
-	uint64_t types_start;
-	uint8_t type_encoding;
-};
-
-static struct lsda parse_lsda(const uint8_t *bytes, uint64_t size)
-{
-	struct cursor cursor = cursor_init(bytes, size);
-	struct lsda lsda = {0};
-
-	uint8_t start_encoding = cursor_u8(&cursor);
-	lsda.type_encoding = cursor_u8(&cursor);
-	if (lsda.type_encoding != DW_EH_PE_omit) {
-		uint64_t distance = cursor_uleb128(&cursor);
-		lsda.types_end = cursor.off + distance;
-	}
-	cursor_u8(&cursor);
-	uint64_t call_sites = cursor_uleb128(&cursor);
-	lsda.types_start = cursor.off + call_sites;
-	lsda.size = lsda.types_end ? lsda.types_end : lsda.types_start;
-	if (cursor.failed || start_encoding != DW_EH_PE_omit ||
-	    lsda.size > size || lsda.types_start > lsda.size)
-		return (struct lsda){0};
-	return lsda;
-}
-
-static bool is_known_form(const struct program *program,
-                          const struct lsda *lsda)
-{
-	return lsda->size && (!lsda->types_end ||
-	                      lsda->type_encoding == TYPE_ENCODING_INDIRECT ||
-	                      (lsda->type_encoding == TYPE_ENCODING_FIXED &&
-	                       program->is_fixed));
-}
+#include "lsda.h"
 
 /* Type entries grow down from the table's end; actions come before them. */
-static struct hfx_error *keep_types(struct closure *closure, uint64_t addr,
-                                    const uint8_t *bytes,
+static struct hfx_error *keep_types(struct closure *closure,
                                     const struct lsda *lsda)
 {
-	for (uint64_t end = lsda->types_end; end >= lsda->types_start + 4;
-	     end -= 4) {
-		struct cursor cursor = cursor_init(bytes + end - 4, 4);
+	for (uint64_t end = lsda->types_end;
+	     end >= lsda->actions_off + LSDA_TYPE_SIZE; end -= LSDA_TYPE_SIZE) {
+		uint64_t off = end - LSDA_TYPE_SIZE;
+		struct cursor cursor =
+			cursor_init(lsda->bytes + off, LSDA_TYPE_SIZE);
 		int32_t distance = (int32_t)cursor_u32(&cursor);
-		uint64_t slot = addr + end - 4 + distance;
+		uint64_t slot = lsda->addr + off + distance;
 
 		if (!distance)
 			continue;
@@ -81,22 +37,23 @@ static struct hfx_error *keep_lsda(struct closure *closure, uint64_t addr)
 	const struct section *section =
 		program_section_at(closure->new_program, addr);
 	struct target target;
+	struct lsda lsda;
 
 	if (!section || !section->data)
 		return NULL;
-	uint64_t off = addr - section->addr;
-	struct lsda lsda = parse_lsda(section->data + off, section->size - off);
-	if (!is_known_form(closure->new_program, &lsda))
+	if (!lsda_read(closure->new_program, addr, &lsda))
 		return closure_refuse(closure, &target,
 		                      "Leave the function out with --skip",
 		                      "its exception table at 0x%lx is of an "
 		                      "unknown form",
 		                      addr);
-	HFX_TRY(closure_keep(closure, addr, lsda.size, PF_R));
+	HFX_TRY(closure_keep(closure, addr,
+	                     lsda.types_end ? lsda.types_end : lsda.actions_off,
+	                     PF_R));
 	/* Where the entries are addresses, they have been kept with it. */
-	if (!lsda.types_end || lsda.type_encoding == TYPE_ENCODING_FIXED)
+	if (!lsda.types_end || lsda_has_type_addrs(&lsda))
 		return NULL;
-	return keep_types(closure, addr, section->data + off, &lsda);
+	return keep_types(closure, &lsda);
 }
 
 /*

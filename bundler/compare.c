@@ -223,7 +223,6 @@ struct hfx_error *comparison_run(struct comparison *comparison)
 	struct program *old = comparison->old_program;
 	struct program *new = comparison->new_program;
 
-	HFX_TRY(comparison_load_unwind(comparison));
 	for (size_t i = 0; i < old->num_functions; i++)
 		if (old->functions[i].peer == NO_INDEX)
 			old->functions[i].verdict = VERDICT_ONLY_HERE;
@@ -241,6 +240,8 @@ struct hfx_error *comparison_run(struct comparison *comparison)
 
 struct hfx_error *comparison_create(struct program *old_program,
                                     struct program *new_program,
+                                    const struct unwind_table *old_unwind,
+                                    const struct unwind_table *new_unwind,
                                     struct decoder *decoder,
                                     struct comparison **ret)
 {
@@ -250,6 +251,8 @@ struct hfx_error *comparison_create(struct program *old_program,
 		return hfx_error_no_memory();
 	comparison->old_program = old_program;
 	comparison->new_program = new_program;
+	comparison->old_unwind = old_unwind;
+	comparison->new_unwind = new_unwind;
 	comparison->decoder = decoder;
 	*ret = comparison;
 	return NULL;
@@ -261,7 +264,5 @@ void comparison_destroy(struct comparison *comparison)
 		return;
 	pair_set_deinit(&comparison->equal);
 	pair_set_deinit(&comparison->walk);
-	unwind_table_destroy(comparison->old_unwind);
-	unwind_table_destroy(comparison->new_unwind);
 	free(comparison);
 }

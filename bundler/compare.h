@@ -13,14 +13,19 @@
 #include "decode.h"
 #include "error.h"
 #include "model.h"
+#include "unwind_table.h"
 
 struct comparison;
 
-/** @param[in] old_program,new_program Scanned and matched; borrowed. */
-HFX_MUST_CHECK struct hfx_error *comparison_create(struct program *old_program,
-                                                   struct program *new_program,
-                                                   struct decoder *decoder,
-                                                   struct comparison **ret);
+/**
+ * @param[in] old_program,new_program Scanned and matched; borrowed, like all.
+ * @param[in] old_unwind,new_unwind Their unwind information.
+ */
+HFX_MUST_CHECK struct hfx_error *
+comparison_create(struct program *old_program, struct program *new_program,
+                  const struct unwind_table *old_unwind,
+                  const struct unwind_table *new_unwind,
+                  struct decoder *decoder, struct comparison **ret);
 
 void comparison_destroy(struct comparison *comparison);
 

@@ -20,8 +20,8 @@ struct comparison {
 	struct program *old_program;
 	struct program *new_program;
 	struct decoder *decoder;
-	struct unwind_table *old_unwind;
-	struct unwind_table *new_unwind;
+	const struct unwind_table *old_unwind;
+	const struct unwind_table *new_unwind;
 	/** Pairs of data known equal, and those of the walk under way. */
 	struct pair_set equal;
 	struct pair_set walk;
@@ -60,10 +60,6 @@ bool rest_is_of_others(const struct program *program,
  */
 bool comparison_same_bound(const struct comparison *comparison,
                            uint64_t old_addr, uint64_t new_addr);
-
-/** Read the unwind information of both programs (compare_unwind.c). */
-HFX_MUST_CHECK struct hfx_error *
-comparison_load_unwind(struct comparison *comparison);
 
 /**
  * Whether exceptions that pass two functions of the same code do the same

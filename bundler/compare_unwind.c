@@ -11,96 +11,39 @@
 
 #include "compare_private.h"
 #include "cursor.h"
+#include "lsda.h"
 #include "place.h"
 
-#define TYPE_SIZE 4
 /* Of one chain of actions, or one exception specification. */
 #define MAX_CHAIN 4096
 
-struct lsda {
-	const struct program *program;
-	uint64_t addr;
-	const uint8_t *bytes;
-	uint64_t size;
-	uint8_t type_encoding;
-	uint8_t site_encoding;
-	uint64_t types_end;
-	uint64_t sites_off;
-	uint64_t actions_off;
-};
-
-/* As closure_unwind.c can keep it. */
-static bool is_known_form(const struct lsda *lsda, uint8_t start_encoding)
-{
-	uint8_t site = lsda->site_encoding;
-
-	return start_encoding == DW_EH_PE_omit &&
-	       (site == DW_EH_PE_uleb128 || site == DW_EH_PE_udata4) &&
-	       (!lsda->types_end ||
-	        lsda->type_encoding == (DW_EH_PE_indirect | DW_EH_PE_pcrel |
-	                                DW_EH_PE_sdata4) ||
-	        (lsda->type_encoding == DW_EH_PE_udata4 &&
-	         lsda->program->is_fixed));
-}
-
-static bool read_lsda(const struct program *program, uint64_t addr,
-                      struct lsda *ret)
-{
-	const struct section *section = program_section_at(program, addr);
-
-	if (!section || !section->data)
-		return false;
-	*ret = (struct lsda){
-		.program = program,
-		.addr = addr,
-		.bytes = section->data + (addr - section->addr),
-		.size = section->size - (addr - section->addr),
-	};
-	struct cursor cursor = cursor_init(ret->bytes, ret->size);
-	uint8_t start_encoding = cursor_u8(&cursor);
-	ret->type_encoding = cursor_u8(&cursor);
-	if (ret->type_encoding != DW_EH_PE_omit) {
-		uint64_t distance = cursor_uleb128(&cursor);
-
-		if (distance > cursor_left(&cursor))
-			return false;
-		ret->types_end = cursor.off + distance;
-	}
-	ret->site_encoding = cursor_u8(&cursor);
-	uint64_t sites_size = cursor_uleb128(&cursor);
-	if (cursor.failed || sites_size > cursor_left(&cursor))
-		return false;
-	ret->sites_off = cursor.off;
-	ret->actions_off = cursor.off + sites_size;
-	return is_known_form(ret, start_encoding);
-}
-
 /* The address that a type's entry leads to; 0 for all types. */
-static bool type_at(const struct lsda *lsda, uint64_t index, uint64_t *ret,
+static bool type_at(const struct program *program, const struct lsda *lsda,
+                    uint64_t index, uint64_t *ret,
                     const struct dynamic_relocation **import_ret)
 {
-	uint64_t off = lsda->types_end - index * TYPE_SIZE;
+	uint64_t off = lsda->types_end - index * LSDA_TYPE_SIZE;
 	int32_t value;
 	const uint8_t *slot;
 
 	*import_ret = NULL;
-	if (!index || index > lsda->types_end / TYPE_SIZE ||
+	if (!index || index > lsda->types_end / LSDA_TYPE_SIZE ||
 	    off < lsda->actions_off)
 		return false;
 	memcpy(&value, lsda->bytes + off, sizeof(value));
 	*ret = (uint32_t)value;
-	if (!value || lsda->type_encoding == DW_EH_PE_udata4)
+	if (!value || lsda_has_type_addrs(lsda))
 		return true;
 	uint64_t addr = lsda->addr + off + (int64_t)value;
 	const struct dynamic_relocation *relocation =
-		program_relocation_at(lsda->program, addr);
+		program_relocation_at(program, addr);
 	if (relocation && relocation->is_import)
 		*import_ret = relocation;
 	if (relocation) {
 		*ret = relocation->symbol_addr + relocation->addend;
 		return true;
 	}
-	slot = program_bytes(lsda->program, addr, sizeof(*ret));
+	slot = program_bytes(program, addr, sizeof(*ret));
 	if (slot)
 		memcpy(ret, slot, sizeof(*ret));
 	return slot;
@@ -112,7 +55,8 @@ static bool same_type(struct comparison *c, const struct lsda *o,
 	const struct dynamic_relocation *p, *q;
 	uint64_t a, b;
 
-	if (!type_at(o, index, &a, &p) || !type_at(n, index, &b, &q))
+	if (!type_at(c->old_program, o, index, &a, &p) ||
+	    !type_at(c->new_program, n, index, &b, &q))
 		return false;
 	if (p || q)
 		return p && q && !strcmp(p->symbol, q->symbol) &&
@@ -222,25 +166,9 @@ static bool same_lsda(struct comparison *c, const struct lsda *o,
 	return cursor_left(&a) == cursor_left(&b);
 }
 
-static struct hfx_error *load(const struct program *program,
-                              struct unwind_table **ret)
+static bool is_site_encoding(uint8_t encoding)
 {
-	const struct section *frames = NULL;
-
-	for (size_t i = 0; i < program->num_sections; i++)
-		if (!strcmp(program->sections[i].name, ".eh_frame"))
-			frames = &program->sections[i];
-	return hfx_error_wrap(
-		unwind_table_create(
-			frames ? frames->addr : 0, frames ? frames->data : NULL,
-			frames && frames->data ? frames->size : 0, ret),
-		"%s", program->path);
-}
-
-struct hfx_error *comparison_load_unwind(struct comparison *c)
-{
-	HFX_TRY(load(c->old_program, &c->old_unwind));
-	return load(c->new_program, &c->new_unwind);
+	return encoding == DW_EH_PE_uleb128 || encoding == DW_EH_PE_udata4;
 }
 
 bool comparison_same_exceptions(struct comparison *c, const struct function *o,
@@ -253,7 +181,9 @@ bool comparison_same_exceptions(struct comparison *c, const struct function *o,
 	unwind_table_references(c->new_unwind, n->addr, &b, &personality);
 	if (!a || !b)
 		return a == b;
-	return read_lsda(c->old_program, a, &old_lsda) &&
-	       read_lsda(c->new_program, b, &new_lsda) &&
+	return lsda_read(c->old_program, a, &old_lsda) &&
+	       lsda_read(c->new_program, b, &new_lsda) &&
+	       is_site_encoding(old_lsda.site_encoding) &&
+	       is_site_encoding(new_lsda.site_encoding) &&
 	       same_lsda(c, &old_lsda, &new_lsda);
 }

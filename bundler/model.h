@@ -298,6 +298,10 @@ struct program {
 const struct section *program_section_at(const struct program *program,
                                          uint64_t addr);
 
+/** The first section with this name; `NULL` if there is none. */
+const struct section *program_section_named(const struct program *program,
+                                            const char *name);
+
 /**
  * Section with initial values of thread-local variables (.tdata) that holds
  * @p addr, or `NULL`. Those without overlap with what follows.

@@ -15,7 +15,6 @@
 #include "pair.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "active_check.h"
 #include "array.h"
@@ -44,7 +43,8 @@ struct pair {
 	struct program *new_program;
 	struct decoder *decoder;
 	struct comparison *comparison;
-	struct unwind_table *unwind;
+	struct unwind_table *old_unwind;
+	struct unwind_table *new_unwind;
 	struct selection selection;
 	bool is_selected;
 	struct warnings warnings;
@@ -60,8 +60,9 @@ static void pair_deinit(struct pair *pair)
 		selection_deinit(&pair->selection);
 	warnings_deinit(&pair->warnings);
 	acceptances_deinit(&pair->accepted);
-	unwind_table_destroy(pair->unwind);
 	comparison_destroy(pair->comparison);
+	unwind_table_destroy(pair->old_unwind);
+	unwind_table_destroy(pair->new_unwind);
 	decoder_destroy(pair->decoder);
 	program_destroy(pair->old_program);
 	program_destroy(pair->new_program);
@@ -118,40 +119,39 @@ static struct hfx_error *scan(struct pair *pair)
 	return scan_programs(pair->old_program, pair->new_program);
 }
 
+static struct hfx_error *read_unwind(const struct program *program,
+                                     struct unwind_table **ret)
+{
+	const struct section *frames =
+		program_section_named(program, ".eh_frame");
+
+	return hfx_error_wrap(
+		unwind_table_create(
+			frames ? frames->addr : 0, frames ? frames->data : NULL,
+			frames && frames->data ? frames->size : 0, ret),
+		"%s", program->path);
+}
+
 static struct hfx_error *compare(struct pair *pair)
 {
 	begin_pass(pair, "matching");
 	HFX_TRY(match_programs(pair->old_program, pair->new_program));
 	begin_pass(pair, "comparing");
+	HFX_TRY(read_unwind(pair->old_program, &pair->old_unwind));
+	HFX_TRY(read_unwind(pair->new_program, &pair->new_unwind));
 	HFX_TRY(comparison_create(pair->old_program, pair->new_program,
+	                          pair->old_unwind, pair->new_unwind,
 	                          pair->decoder, &pair->comparison));
 	return comparison_run(pair->comparison);
 }
 
-static const struct section *find_section(const struct program *program,
-                                          const char *name)
-{
-	for (size_t i = 0; i < program->num_sections; i++)
-		if (!strcmp(program->sections[i].name, name))
-			return &program->sections[i];
-	return NULL;
-}
-
 static struct hfx_error *select_functions(struct pair *pair)
 {
-	const struct section *frames =
-		find_section(pair->new_program, ".eh_frame");
-
 	begin_pass(pair, "selecting");
-	HFX_TRY(hfx_error_wrap(
-		unwind_table_create(frames ? frames->addr : 0,
-	                            frames ? frames->data : NULL,
-	                            frames && frames->data ? frames->size : 0,
-	                            &pair->unwind),
-		"%s", pair->new_program->path));
 	HFX_TRY(selection_init(&pair->selection, pair->options,
 	                       pair->comparison, pair->old_program,
-	                       pair->new_program, pair->unwind, pair->decoder));
+	                       pair->new_program, pair->new_unwind,
+	                       pair->decoder));
 	return selection_run(&pair->selection);
 }
 
@@ -202,7 +202,7 @@ static struct hfx_error *make_image(struct pair *pair, const char *name,
 	struct image_description *image = &pair->selection.closure.image;
 	HFX_CLEANUP(image_debug_deinit) struct image_debug debug = {0};
 	const struct section *frames =
-		find_section(pair->new_program, ".eh_frame");
+		program_section_named(pair->new_program, ".eh_frame");
 	uint64_t end = pair->new_program->end_addr;
 
 	drop_double_relocations(image);

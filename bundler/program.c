@@ -34,6 +34,15 @@ static size_t upper_bound(const void *items, size_t count, size_t size,
 	upper_bound(items, count, sizeof(*(items)),                            \
 	            offsetof(__typeof__(*(items)), addr), limit)
 
+const struct section *program_section_named(const struct program *program,
+                                            const char *name)
+{
+	for (size_t i = 0; i < program->num_sections; i++)
+		if (!strcmp(program->sections[i].name, name))
+			return &program->sections[i];
+	return NULL;
+}
+
 const struct section *program_section_at(const struct program *program,
                                          uint64_t addr)
 {
