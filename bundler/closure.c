@@ -430,7 +430,7 @@ struct hfx_error *
 closure_init(struct closure *closure, struct program *old_program,
              struct program *new_program, struct comparison *comparison,
              const struct unwind_table *unwind, struct decoder *decoder,
-             struct namesakes *namesakes)
+             struct namesakes *namesakes, struct literals *literals)
 {
 	*closure = (struct closure){
 		.old_program = old_program,
@@ -439,6 +439,7 @@ closure_init(struct closure *closure, struct program *old_program,
 		.unwind = unwind,
 		.decoder = decoder,
 		.namesakes = namesakes,
+		.literals = literals,
 	};
 	const struct function *unused;
 	closure->has_strange_unwinder =
@@ -479,7 +480,6 @@ void closure_deinit(struct closure *closure)
 	free(closure->new_objects);
 	free(closure->functions);
 	pair_set_deinit(&closure->kept);
-	literals_destroy(closure->literals);
 	free(closure->old_stubs);
 	free(closure->old_slots);
 }

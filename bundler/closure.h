@@ -21,8 +21,14 @@
 #include "refusal.h"
 #include "unwind_table.h"
 
-/** Of closure_literal.c. */
+/** What is known of string literals (closure_literal.c). */
 struct literals;
+
+/** An empty one, for all closures of a pair; filled when first needed. */
+HFX_MUST_CHECK struct hfx_error *literals_create(struct literals **ret);
+
+/** `NULL` is allowed. */
+void literals_destroy(struct literals *literals);
 
 struct closure {
 	/** Borrowed. */
@@ -32,6 +38,7 @@ struct closure {
 	const struct unwind_table *unwind;
 	struct decoder *decoder;
 	struct namesakes *namesakes;
+	struct literals *literals;
 	/** Pieces, relocations, imports: what the image is made of. */
 	struct image_description image;
 	struct refusals refusals;
@@ -47,8 +54,6 @@ struct closure {
 	size_t num_done;
 	/** Ranges that are kept, as pairs (address, flags). */
 	struct pair_set kept;
-	/** String literals, when first needed. */
-	struct literals *literals;
 	/** OLD's stub for each of NEW's, and slot for each relocation. */
 	uint64_t *old_stubs;
 	uint64_t *old_slots;
@@ -70,13 +75,13 @@ struct closure {
 
 /**
  * @param[in] comparison Run; borrowed, like both programs, @p unwind (which may
- * be `NULL`), @p decoder and @p namesakes.
+ * be `NULL`), @p decoder, @p namesakes and @p literals.
  */
 HFX_MUST_CHECK struct hfx_error *
 closure_init(struct closure *closure, struct program *old_program,
              struct program *new_program, struct comparison *comparison,
              const struct unwind_table *unwind, struct decoder *decoder,
-             struct namesakes *namesakes);
+             struct namesakes *namesakes, struct literals *literals);
 
 /**
  * Follow all references of the functions with `is_selected`, which grow by the

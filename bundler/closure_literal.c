@@ -41,6 +41,7 @@ struct aim {
 };
 
 struct literals {
+	bool is_ready;
 	/** By hash. */
 	struct old_text *items;
 	size_t num_items;
@@ -57,6 +58,12 @@ struct literals {
 	size_t cap_aims;
 	const struct function *function;
 };
+
+struct hfx_error *literals_create(struct literals **ret)
+{
+	*ret = calloc(1, sizeof(**ret));
+	return *ret ? NULL : hfx_error_no_memory();
+}
 
 void literals_destroy(struct literals *literals)
 {
@@ -191,14 +198,13 @@ static struct hfx_error *prepare(struct closure *closure)
 {
 	struct literals *literals = closure->literals;
 
-	if (literals)
+	if (literals->is_ready)
 		return NULL;
-	literals = closure->literals = calloc(1, sizeof(*literals));
-	if (!literals)
-		return hfx_error_no_memory();
 	HFX_TRY(find_texts(closure->old_program, literals));
 	HFX_TRY(find_tabled(closure->new_program, literals));
-	return count_uses(closure->new_program, literals);
+	HFX_TRY(count_uses(closure->new_program, literals));
+	literals->is_ready = true;
+	return NULL;
 }
 
 /* ---- OLD's -------------------------------------------------------------- */

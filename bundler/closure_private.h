@@ -205,9 +205,6 @@ closure_resolve_literal(struct closure *closure, uint64_t addr,
                         const struct use *use, struct target *ret,
                         bool *is_done_ret);
 
-/** `NULL` is allowed. */
-void literals_destroy(struct literals *literals);
-
 /** Take into the image what the current function may count to from below. */
 HFX_MUST_CHECK struct hfx_error *closure_keep_biased(struct closure *closure);
 

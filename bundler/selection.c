@@ -372,7 +372,7 @@ static struct hfx_error *run_once(struct selection *selection, bool *again_ret)
 	HFX_TRY(closure_init(&selection->closure, selection->old_program,
 	                     selection->new_program, selection->comparison,
 	                     selection->unwind, selection->decoder,
-	                     &selection->namesakes));
+	                     &selection->namesakes, selection->literals));
 	selection->has_closure = true;
 	HFX_TRY(find_kept_entries(selection));
 	HFX_TRY(check_entries(selection));
@@ -442,6 +442,7 @@ selection_init(struct selection *selection, const struct diff_options *options,
 		return hfx_error_no_memory();
 	HFX_TRY(namesakes_init(&selection->namesakes, old_program,
 	                       new_program));
+	HFX_TRY(literals_create(&selection->literals));
 	HFX_TRY(registers_create(old_program, decoder,
 	                         &selection->old_registers));
 	HFX_TRY(registers_create(new_program, decoder,
@@ -465,6 +466,7 @@ void selection_deinit(struct selection *selection)
 {
 	drop_closure(selection);
 	namesakes_deinit(&selection->namesakes);
+	literals_destroy(selection->literals);
 	call_graph_destroy(selection->old_calls);
 	registers_destroy(selection->old_registers);
 	registers_destroy(selection->new_registers);

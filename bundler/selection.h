@@ -29,6 +29,7 @@ struct selection {
 	struct entry_checker *new_entries;
 	struct call_graph *old_calls;
 	struct namesakes namesakes;
+	struct literals *literals;
 	struct registers *old_registers;
 	struct registers *new_registers;
 	/** Functions of NEW whose old entry must stay (register_check.h), and
