@@ -197,6 +197,16 @@ static struct hfx_error *begin(struct flow *flow, uint32_t off)
 	                       : go_on(flow, off + insn.size, step.holders);
 }
 
+/** Follow it all, or until @p is_enough, a member of @p flow. */
+static struct hfx_error *
+run(struct flow *flow, const struct reference *reference, const bool *is_enough)
+{
+	HFX_TRY(begin(flow, reference->insn_off));
+	while (flow->num_items && !*is_enough)
+		HFX_TRY(follow(flow, flow->items[--flow->num_items]));
+	return NULL;
+}
+
 struct hfx_error *address_flow_fate(struct decoder *decoder,
                                     const struct program *program,
                                     const struct function *function,
@@ -205,14 +215,9 @@ struct hfx_error *address_flow_fate(struct decoder *decoder,
 {
 	HFX_CLEANUP(flow_deinit)
 	struct flow flow = {
-		.decoder = decoder,
-		.program = program,
-		.function = function,
-	};
+		.decoder = decoder, .program = program, .function = function};
 
-	HFX_TRY(begin(&flow, reference->insn_off));
-	while (flow.num_items && !flow.is_counted)
-		HFX_TRY(follow(&flow, flow.items[--flow.num_items]));
+	HFX_TRY(run(&flow, reference, &flow.is_counted));
 	*ret = flow.is_counted ? ADDRESS_COUNTED
 	       : flow.is_used  ? ADDRESS_USED
 	                       : ADDRESS_COMPARED;
@@ -227,14 +232,9 @@ struct hfx_error *address_flow_gives(struct decoder *decoder,
 {
 	HFX_CLEANUP(flow_deinit)
 	struct flow flow = {
-		.decoder = decoder,
-		.program = program,
-		.function = function,
-	};
+		.decoder = decoder, .program = program, .function = function};
 
-	HFX_TRY(begin(&flow, reference->insn_off));
-	while (flow.num_items && !flow.is_given)
-		HFX_TRY(follow(&flow, flow.items[--flow.num_items]));
+	HFX_TRY(run(&flow, reference, &flow.is_given));
 	*ret = flow.is_given;
 	return NULL;
 }

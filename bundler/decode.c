@@ -242,41 +242,26 @@ bool decoder_next(struct decoder *decoder, const uint8_t *code, size_t size,
 	return true;
 }
 
+/* Those that a function may change (psABI 3.2.1), by their numbers. */
 static register_set general_register(unsigned int id, bool *is_whole_ret)
 {
-	static const struct {
-		uint16_t whole, half, word, low, high;
-		register_set bit;
-	} registers[] = {
-		{X86_REG_RAX, X86_REG_EAX, X86_REG_AX, X86_REG_AL, X86_REG_AH,
-	         REGISTER_RAX},
-		{X86_REG_RCX, X86_REG_ECX, X86_REG_CX, X86_REG_CL, X86_REG_CH,
-	         REGISTER_RCX},
-		{X86_REG_RDX, X86_REG_EDX, X86_REG_DX, X86_REG_DL, X86_REG_DH,
-	         REGISTER_RDX},
-		{X86_REG_RSI, X86_REG_ESI, X86_REG_SI, X86_REG_SIL, 0,
-	         REGISTER_RSI},
-		{X86_REG_RDI, X86_REG_EDI, X86_REG_DI, X86_REG_DIL, 0,
-	         REGISTER_RDI},
-		{X86_REG_R8, X86_REG_R8D, X86_REG_R8W, X86_REG_R8B, 0,
-	         REGISTER_R8},
-		{X86_REG_R9, X86_REG_R9D, X86_REG_R9W, X86_REG_R9B, 0,
-	         REGISTER_R9},
-		{X86_REG_R10, X86_REG_R10D, X86_REG_R10W, X86_REG_R10B, 0,
-	         REGISTER_R10},
-		{X86_REG_R11, X86_REG_R11D, X86_REG_R11W, X86_REG_R11B, 0,
-	         REGISTER_R11},
+	static const register_set registers[NUM_GENERALS] = {
+		REGISTER_RAX,
+		REGISTER_RCX,
+		REGISTER_RDX,
+		0,
+		0,
+		0,
+		REGISTER_RSI,
+		REGISTER_RDI,
+		REGISTER_R8,
+		REGISTER_R9,
+		REGISTER_R10,
+		REGISTER_R11,
 	};
+	general_set general = decode_general(id, is_whole_ret);
 
-	for (size_t i = 0; i < sizeof(registers) / sizeof(*registers); i++) {
-		*is_whole_ret =
-			id == registers[i].whole || id == registers[i].half;
-		if (*is_whole_ret || id == registers[i].word ||
-		    id == registers[i].low ||
-		    (registers[i].high && id == registers[i].high))
-			return registers[i].bit;
-	}
-	return 0;
+	return general ? registers[__builtin_ctz(general)] : 0;
 }
 
 static register_set register_of(unsigned int id, bool *is_whole_ret)

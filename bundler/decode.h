@@ -109,6 +109,8 @@ bool decoder_stores(struct decoder *decoder, const uint8_t *code, size_t size,
 /** General registers, a bit each, in the order of their numbers. */
 typedef uint16_t general_set;
 
+#define NUM_GENERALS 16
+
 /** Registers that may hold an address. */
 struct address_holders {
 	/** As it is. */

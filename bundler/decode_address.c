@@ -102,10 +102,9 @@ bool decoder_passes_on(struct decoder *decoder, const uint8_t *code,
 
 /* ---- Addresses in registers --------------------------------------------- */
 
-/* The bit of a general register, also of a part of it; 0 for all others. */
-static general_set general_of(unsigned int id, bool *is_whole_ret)
+general_set decode_general(unsigned int id, bool *is_whole_ret)
 {
-	static const uint16_t registers[16][5] = {
+	static const uint16_t registers[NUM_GENERALS][5] = {
 #define LETTER(x)                                                              \
 	{X86_REG_R##x##X, X86_REG_E##x##X, X86_REG_##x##X, X86_REG_##x##L,     \
 	 X86_REG_##x##H}
@@ -127,7 +126,8 @@ static general_set general_of(unsigned int id, bool *is_whole_ret)
 #undef NUMBER
 	};
 
-	for (size_t i = 0; id && i < 16; i++)
+	*is_whole_ret = false;
+	for (size_t i = 0; id && i < NUM_GENERALS; i++)
 		for (size_t k = 0; k < 5; k++)
 			if (registers[i][k] == id) {
 				*is_whole_ret = k < 2;
@@ -140,7 +140,7 @@ static general_set operand_register(const cs_x86_op *operand)
 {
 	bool is_whole = false;
 	general_set bit = operand->type == X86_OP_REG
-	                          ? general_of(operand->reg, &is_whole)
+	                          ? decode_general(operand->reg, &is_whole)
 	                          : 0;
 
 	return is_whole ? bit : 0;
@@ -180,9 +180,9 @@ static void step_through(const cs_insn *insn, general_set holders,
 
 		if (operand->type != X86_OP_MEM)
 			continue;
-		if (general_of(operand->mem.index, &is_whole) & holders)
+		if (decode_general(operand->mem.index, &is_whole) & holders)
 			step->is_counted = true;
-		if (!(general_of(operand->mem.base, &is_whole) & holders))
+		if (!(decode_general(operand->mem.base, &is_whole) & holders))
 			continue;
 		step->is_counted |= operand->mem.index != X86_REG_INVALID;
 		step->is_used |= insn->id != X86_INS_LEA;
@@ -216,11 +216,11 @@ static void step_otherwise(struct decoder *decoder, general_set may_read,
 		return;
 	}
 	for (uint8_t i = 0; i < num_read && !decode_is_clearing(insn); i++)
-		if (general_of(read[i], &is_whole) & holders &&
+		if (decode_general(read[i], &is_whole) & holders &&
 		    !is_base(insn, read[i]))
 			step->is_counted = true;
 	for (uint8_t i = 0; i < num_written; i++) {
-		general_set bit = general_of(written[i], &is_whole);
+		general_set bit = decode_general(written[i], &is_whole);
 
 		step->holders.exact &= ~bit;
 		step->holders.shifted &= ~bit;
@@ -236,7 +236,7 @@ static general_set shifted_register(const cs_insn *insn)
 	switch (insn->id) {
 	case X86_INS_LEA:
 		return operands[1].mem.index == X86_REG_INVALID
-		               ? general_of(operands[1].mem.base, &is_whole)
+		               ? decode_general(operands[1].mem.base, &is_whole)
 		               : 0;
 	case X86_INS_ADD:
 	case X86_INS_SUB:

@@ -20,6 +20,14 @@ struct decoder {
 
 bool decode_in_group(const cs_detail *detail, uint8_t group);
 
+/**
+ * The bit of a general register, also of a part of it; 0 for all others.
+ *
+ * @param[out] is_whole_ret Whether a write to it leaves nothing of the old
+ * value.
+ */
+general_set decode_general(unsigned int id, bool *is_whole_ret);
+
 /** `xor %eax,%eax` and the like: what was there does not matter. */
 bool decode_is_clearing(const cs_insn *insn);
 
