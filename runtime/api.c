@@ -68,9 +68,15 @@ struct hfx_error *api_begin(const void *frame)
 	return begin(frame, false);
 }
 
+void api_loading_pause(void)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+
+	nanosleep(&pause, NULL);
+}
+
 struct hfx_error *api_begin_loading(const void *frame)
 {
-	const struct timespec pause = {.tv_nsec = API_LOADING_PAUSE_NS};
 	struct hfx_error *err;
 
 	atomic_store(&loading_pid, (int)getpid());
@@ -80,7 +86,7 @@ struct hfx_error *api_begin_loading(const void *frame)
 		    i == API_LOADING_TRIES)
 			break;
 		hfx_error_destroy(err);
-		nanosleep(&pause, NULL);
+		api_loading_pause();
 	}
 	atomic_store(&loading_pid, 0);
 	return err;

@@ -25,9 +25,11 @@ struct trust;
  */
 HFX_MUST_CHECK struct hfx_error *api_begin(const void *frame);
 
-/** How often and how many times to try while another change is in the way. */
-#define API_LOADING_PAUSE_NS 1000000
-#define API_LOADING_TRIES    1000
+/** How often to try while another change is in the way, with pauses between. */
+#define API_LOADING_TRIES 1000
+
+/** Pause for a millisecond. */
+void api_loading_pause(void);
 
 /**
  * As api_begin(), in a thread that is loading a library: waits for the end of

@@ -45,11 +45,6 @@ static struct hfx_patch_info make_info(const struct engine_patch *patch)
 	return info;
 }
 
-static bool is_listed(const struct engine_patch *patch)
-{
-	return patch->state == RECORD_APPLIED || patch->state == RECORD_WAITING;
-}
-
 static struct hfx_error *create(struct hfx_patch_list **ret)
 {
 	struct hfx_patch_list *list = calloc(1, sizeof(*list));
@@ -69,7 +64,7 @@ static struct hfx_error *create(struct hfx_patch_list **ret)
 		return hfx_error_no_memory();
 	}
 	for (size_t i = 0; i < list->patches.num_patches; i++)
-		if (is_listed(&list->patches.patches[i]))
+		if (engine_patch_is_in_place(&list->patches.patches[i]))
 			list->infos[list->num_infos++] =
 				make_info(&list->patches.patches[i]);
 	*ret = list;

@@ -118,6 +118,9 @@ void engine_patches_deinit(struct engine_patches *patches);
 size_t engine_patch_num_calls(const struct engine_patches *patches,
                               const struct engine_patch *patch);
 
+/** Whether it is applied or waits for its module: it can be taken back. */
+bool engine_patch_is_in_place(const struct engine_patch *patch);
+
 /** Free what a patch owns, not the patch itself. */
 void engine_patch_deinit(struct engine_patch *patch);
 

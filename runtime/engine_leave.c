@@ -8,23 +8,14 @@
 #include "image.h"
 #include "log.h"
 
-static bool is_applied(const struct engine_patch *patch)
-{
-	return patch->state == RECORD_APPLIED;
-}
-
-static bool may_leave(const struct engine_patch *patch)
-{
-	return is_applied(patch) || patch->state == RECORD_WAITING;
-}
-
 const struct engine_patch *engine_find_applied(const struct engine *engine,
                                                const struct digest *id)
 {
 	for (size_t i = 0; i < engine->patches.num_patches; i++) {
 		const struct engine_patch *patch = &engine->patches.patches[i];
 
-		if (may_leave(patch) && digest_equal(&patch->id, id))
+		if (engine_patch_is_in_place(patch) &&
+		    digest_equal(&patch->id, id))
 			return patch;
 	}
 	return NULL;
@@ -43,7 +34,8 @@ void engine_leave(struct engine *engine, const struct digest *id)
 	for (size_t i = 0; i < engine->patches.num_patches; i++) {
 		const struct engine_patch *patch = &engine->patches.patches[i];
 
-		if (may_leave(patch) && digest_equal(&patch->id, id))
+		if (engine_patch_is_in_place(patch) &&
+		    digest_equal(&patch->id, id))
 			engine->leaves[i] = true;
 	}
 }
@@ -51,7 +43,8 @@ void engine_leave(struct engine *engine, const struct digest *id)
 void engine_leave_all(struct engine *engine)
 {
 	for (size_t i = 0; i < engine->patches.num_patches; i++)
-		engine->leaves[i] = may_leave(&engine->patches.patches[i]);
+		engine->leaves[i] =
+			engine_patch_is_in_place(&engine->patches.patches[i]);
 }
 
 /* ---- Order ------------------------------------------------------------- */
@@ -75,7 +68,7 @@ static struct hfx_error *check_one(const struct engine *engine,
 	for (size_t i = 0; i < engine->patches.num_patches; i++) {
 		const struct engine_patch *later = &engine->patches.patches[i];
 
-		if (engine->leaves[i] || !is_applied(later) ||
+		if (engine->leaves[i] || later->state != RECORD_APPLIED ||
 		    !engine_module_of(engine, later))
 			continue;
 		for (size_t k = 0; k < later->num_sites; k++)

@@ -35,6 +35,11 @@ uint64_t engine_patches_sequence(const struct engine_patches *patches)
 	return sequence;
 }
 
+bool engine_patch_is_in_place(const struct engine_patch *patch)
+{
+	return patch->state == RECORD_APPLIED || patch->state == RECORD_WAITING;
+}
+
 static int by_live_addr(const void *a, const void *b)
 {
 	const uint64_t *wanted = a;

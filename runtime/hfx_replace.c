@@ -16,11 +16,6 @@ bool replace_add_wish(struct replace_wish *wish, const char *which)
 	return HFX_ARRAY_PUSH(wish, which, which);
 }
 
-static bool is_in_place(const struct engine_patch *patch)
-{
-	return patch->state == RECORD_APPLIED || patch->state == RECORD_WAITING;
-}
-
 /** A patch of several modules has several records, and leaves once. */
 static void add(struct replacement *replacement,
                 const struct engine_patch *patch)
@@ -39,7 +34,7 @@ static struct hfx_error *find(const struct replace_wish *wish,
 	const struct engine_patches *patches = &replacement->patches;
 
 	for (size_t i = 0; wish->all && i < patches->num_patches; i++)
-		if (is_in_place(&patches->patches[i]))
+		if (engine_patch_is_in_place(&patches->patches[i]))
 			add(replacement, &patches->patches[i]);
 	for (size_t i = 0; i < wish->num_which; i++) {
 		const struct engine_patch *patch;
@@ -55,7 +50,7 @@ static bool has_applied(const struct engine_patches *patches,
                         const struct digest *id)
 {
 	for (size_t i = 0; i < patches->num_patches; i++)
-		if (is_in_place(&patches->patches[i]) &&
+		if (engine_patch_is_in_place(&patches->patches[i]) &&
 		    digest_equal(&patches->patches[i].id, id))
 			return true;
 	return false;

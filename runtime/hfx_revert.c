@@ -119,18 +119,12 @@ static int parse(int argc, char **argv, struct revert_options *options)
 	return parse_arguments(argc - optind, argv + optind, options);
 }
 
-/** Whether `--all` means it. */
-static bool is_in_place(const struct engine_patch *patch)
-{
-	return patch->state == RECORD_APPLIED || patch->state == RECORD_WAITING;
-}
-
 static size_t count_in_place(const struct engine_patches *patches)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < patches->num_patches; i++)
-		count += is_in_place(&patches->patches[i]);
+		count += engine_patch_is_in_place(&patches->patches[i]);
 	return count;
 }
 
@@ -183,7 +177,7 @@ static void note(const struct revert_options *options,
 	if (patch)
 		note_one(options, patch, result, stop, err);
 	for (size_t i = patches->num_patches; !patch && i-- > 0;)
-		if (is_in_place(&patches->patches[i]))
+		if (engine_patch_is_in_place(&patches->patches[i]))
 			note_one(options, &patches->patches[i], result, stop,
 			         err);
 }

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "api.h"
@@ -106,15 +105,13 @@ static bool look_at_module(const struct loaded_module *module, void *arg)
 static struct hfx_error *apply_when_idle(int fd,
                                          const struct hfx_apply_opts *opts)
 {
-	const struct timespec pause = {.tv_nsec = API_LOADING_PAUSE_NS};
-
 	for (int i = 0; i < API_LOADING_TRIES; i++) {
 		struct hfx_error *err = hfx_apply_bundle_fd(fd, opts, NULL);
 
 		if (hfx_error_code(err) != HFX_ERROR_BUSY)
 			return err;
 		hfx_error_destroy(err);
-		nanosleep(&pause, NULL);
+		api_loading_pause();
 	}
 	return hfx_apply_bundle_fd(fd, opts, NULL);
 }

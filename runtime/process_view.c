@@ -131,15 +131,6 @@ static struct hfx_error *look(struct target *target,
 	                        view);
 }
 
-/* It may do so at any moment, and what was read then looks damaged. */
-static bool has_ended(pid_t pid)
-{
-	struct proc_status status;
-
-	return proc_status_read(pid, proc_memory_thread(pid), &status) ||
-	       !status.has_memory;
-}
-
 struct hfx_error *process_view_read(pid_t pid, const struct bundle *bundle,
                                     struct process_view *ret)
 {
@@ -153,7 +144,8 @@ struct hfx_error *process_view_read(pid_t pid, const struct bundle *bundle,
 		err = look(target, bundle, &view);
 		target_destroy(target);
 	}
-	if (err && has_ended(pid)) {
+	/* It may end at any moment, and what was read then looks damaged. */
+	if (err && !proc_has_memory(pid)) {
 		hfx_error_destroy(err);
 		return hfx_error_create(HFX_ERROR_NO_PROCESS,
 		                        "process %d has ended", pid);

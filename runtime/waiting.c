@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "api.h"
@@ -54,13 +53,6 @@ static atomic_bool is_behind;
 static bool is_telling;
 
 static waiting_load_fn *watcher;
-
-static void pause_a_moment(void)
-{
-	const struct timespec pause = {.tv_nsec = API_LOADING_PAUSE_NS};
-
-	nanosleep(&pause, NULL);
-}
 
 static void waiting_destroy(struct waiting *waiting)
 {
@@ -288,8 +280,7 @@ static bool is_in_place(const struct engine_patches *patches,
 	for (size_t i = 0; i < patches->num_patches; i++) {
 		const struct engine_patch *patch = &patches->patches[i];
 
-		if ((patch->state == RECORD_APPLIED ||
-		     patch->state == RECORD_WAITING) &&
+		if (engine_patch_is_in_place(patch) &&
 		    !memcmp(patch->id.bytes, id->bytes, sizeof(id->bytes)))
 			return true;
 	}
@@ -384,7 +375,7 @@ static void apply_now(struct waiting *waiting)
 			break;
 		hfx_error_destroy(err);
 		err = NULL;
-		pause_a_moment();
+		api_loading_pause();
 	}
 	if (hfx_error_code(err) == HFX_ERROR_ALREADY_APPLIED) {
 		hfx_error_destroy(err);
