@@ -416,36 +416,6 @@ static void a_table_that_is_counted_to_from_inside_another(void **state)
 		"                          all(argc + 11)) < 0; }\n");
 }
 
-/* At the end of `table` begins what only another file can name. */
-static void the_end_of_a_table_before_a_constant_of_another_file(void **state)
-{
-	(void)state;
-	write_source(
-		"first.c", HEAD
-		"struct entry { const char *name; int *counter; };\n"
-		"static int counter;\n"
-		"static const struct entry table[4] "
-		"__attribute__((aligned(32))) =\n"
-		"  {{\"a\", &counter}, {\"b\", &counter},\n"
-		"   {\"c\", &counter}, {\"d\", &counter}};\n"
-		"int work(int n)\n"
-		"{ for (const struct entry *e = table; e != table + 4; e++)\n"
-		"    *e->counter += n + V(1, 2);\n"
-		"  return counter; }\n");
-	expect_behaves_as_new(
-		"-O0 first.c",
-		HEAD "int work(int n);\n"
-		     "static const char *const names[4] "
-		     "__attribute__((aligned(32))) =\n"
-		     "  {\"x\", \"y\", \"z\", \"\"};\n"
-		     "const char *const more[4] __attribute__((aligned(32))) "
-		     "=\n"
-		     "  {\"u\", V(\"v\", \"vee\"), \"w\", \"\"};\n"
-		     "int main(int argc, char **argv)\n"
-		     "{ (void)argv; puts(names[argc]); puts(more[argc]);\n"
-		     "  return printf(\"%d\\n\", work(argc)) < 0; }\n");
-}
-
 static void tables_that_are_counted_from_afar(void **state)
 {
 	(void)state;
@@ -607,36 +577,6 @@ static void a_table_that_another_object_seems_to_be_counted_from(void **state)
 	               source, "changed", "moved apart");
 }
 
-/* One element before `table` is a variable that only bump() can name. */
-static void a_table_behind_a_variable_of_another_function(void **state)
-{
-	static const char source[] = HEAD
-		"#define ROW __attribute__((section(\".data.row\")))\n"
-		"#ifdef NEW\n"
-		"int gap[GAP] ROW = {9};\n"
-		"#endif\n"
-		"NOINLINE static int bump(void)\n"
-		"{ static int calls ROW = 70; return calls++; }\n"
-		"#ifndef NEW\n"
-		"int gap[GAP] ROW = {9};\n"
-		"#endif\n"
-		"int table[3] ROW = {1, 2, 3};\n"
-		"NOINLINE static int look(int n)\n"
-		"{ const int *before;\n"
-		"  __asm__(\"lea table-4(%%rip), %0\" : \"=r\"(before));\n"
-		"  return before[n] * V(10, 100); }\n"
-		"int main(void)\n"
-		"{ gap[0] += bump() + bump(); table[0] += gap[0];\n"
-		"  printf(\"%d %d %d\\n\", look(1), look(2), gap[0]); return "
-		"0; }\n";
-
-	(void)state;
-	expect_behaves_as_new("-O1 -fno-toplevel-reorder -DGAP=4", source);
-	/* Where another object begins there in OLD, it cannot be told. */
-	expect_refused("-O1 -fno-toplevel-reorder -DGAP=1", source, "look",
-	               "moved apart");
-}
-
 /* An address that counts from the end of `table`, where `extra` begins. */
 static void kept_relocations_name_what_is_counted_from(void **state)
 {
@@ -685,8 +625,6 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(tables_that_moved_apart),
 		SANDBOX_TEST(tables_that_are_counted_from_one),
 		SANDBOX_TEST(a_table_that_is_counted_to_from_inside_another),
-		SANDBOX_TEST(
-			the_end_of_a_table_before_a_constant_of_another_file),
 		SANDBOX_TEST(tables_that_are_counted_from_afar),
 		SANDBOX_TEST(an_address_in_a_new_object_that_is_stored),
 		SANDBOX_TEST(
@@ -696,7 +634,6 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(padding_before_a_variable_is_no_difference),
 		SANDBOX_TEST(
 			a_table_that_another_object_seems_to_be_counted_from),
-		SANDBOX_TEST(a_table_behind_a_variable_of_another_function),
 		SANDBOX_TEST(kept_relocations_name_what_is_counted_from),
 	};
 

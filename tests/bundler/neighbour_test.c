@@ -13,6 +13,13 @@
 	"#define NOINLINE __attribute__((noinline))\n"                         \
 	"#define ROW __attribute__((section(\".data.row\"), aligned(4)))\n"
 
+/* What begins one element before `table` is what the tests are about. */
+#define LOOK                                                                   \
+	"NOINLINE static int look(int n)\n"                                    \
+	"{ const int *before;\n"                                               \
+	"  __asm__(\"lea table-4(%%rip), %0\" : \"=r\"(before));\n"            \
+	"  return before[n] * V(10, 100); }\n"
+
 /* In a file of its own: `gap` before or behind what the others cannot name. */
 static const char counter[] = HEAD "#ifdef NEW\n"
 				   "int gap[4] ROW = {9};\n"
@@ -28,12 +35,7 @@ static const char reader[] =
 	     "#else\n"
 	     "extern int gap[4];\n"
 	     "#endif\n"
-	     "int table[3] ROW = {1, 2, 3};\n"
-	     "NOINLINE static int look(int n)\n"
-	     "{ const int *before;\n"
-	     "  __asm__(\"lea table-4(%%rip), %0\" : \"=r\"(before));\n"
-	     "  return before[n] * V(10, 100); }\n"
-	     "int main(void)\n"
+	     "int table[3] ROW = {1, 2, 3};\n" LOOK "int main(void)\n"
 	     "{ gap[0] += bump() + bump(); table[0] += gap[0];\n"
 	     "  printf(\"%d %d %d\\n\", look(1), look(2), gap[0]);\n"
 	     "  return bump() != 72; }\n";
@@ -189,6 +191,60 @@ static void a_place_between_new_variables(void **state)
 	expect_behaves_as_new("clang -O1", source);
 }
 
+/* One element before `table` is a variable that only bump() can name. */
+static void a_table_behind_a_variable_of_another_function(void **state)
+{
+	static const char source[] = HEAD
+		"#ifdef NEW\n"
+		"int gap[GAP] ROW = {9};\n"
+		"#endif\n"
+		"NOINLINE static int bump(void)\n"
+		"{ static int calls ROW = 70; return calls++; }\n"
+		"#ifndef NEW\n"
+		"int gap[GAP] ROW = {9};\n"
+		"#endif\n"
+		"int table[3] ROW = {1, 2, 3};\n" LOOK "int main(void)\n"
+		"{ gap[0] += bump() + bump(); table[0] += gap[0];\n"
+		"  printf(\"%d %d %d\\n\", look(1), look(2), gap[0]); return "
+		"0; }\n";
+
+	(void)state;
+	expect_behaves_as_new("-O1 -fno-toplevel-reorder -DGAP=4", source);
+	/* Where another object begins there in OLD, it cannot be told. */
+	expect_refused("-O1 -fno-toplevel-reorder -DGAP=1", source, "look",
+	               "moved apart");
+}
+
+/* At the end of `table` begins what only another file can name. */
+static void the_end_of_a_table_before_a_constant_of_another_file(void **state)
+{
+	(void)state;
+	write_source(
+		"first.c", HEAD
+		"struct entry { const char *name; int *counter; };\n"
+		"static int counter;\n"
+		"static const struct entry table[4] "
+		"__attribute__((aligned(32))) =\n"
+		"  {{\"a\", &counter}, {\"b\", &counter},\n"
+		"   {\"c\", &counter}, {\"d\", &counter}};\n"
+		"int work(int n)\n"
+		"{ for (const struct entry *e = table; e != table + 4; e++)\n"
+		"    *e->counter += n + V(1, 2);\n"
+		"  return counter; }\n");
+	expect_behaves_as_new(
+		"-O0 first.c",
+		HEAD "int work(int n);\n"
+		     "static const char *const names[4] "
+		     "__attribute__((aligned(32))) =\n"
+		     "  {\"x\", \"y\", \"z\", \"\"};\n"
+		     "const char *const more[4] __attribute__((aligned(32))) "
+		     "=\n"
+		     "  {\"u\", V(\"v\", \"vee\"), \"w\", \"\"};\n"
+		     "int main(int argc, char **argv)\n"
+		     "{ (void)argv; puts(names[argc]); puts(more[argc]);\n"
+		     "  return printf(\"%d\\n\", work(argc)) < 0; }\n");
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +257,9 @@ int main(int argc, char **argv)
 		SANDBOX_TEST(
 			a_place_inside_a_new_variable_that_is_counted_from),
 		SANDBOX_TEST(a_place_between_new_variables),
+		SANDBOX_TEST(a_table_behind_a_variable_of_another_function),
+		SANDBOX_TEST(
+			the_end_of_a_table_before_a_constant_of_another_file),
 	};
 
 	sandbox_filter(argc, argv);

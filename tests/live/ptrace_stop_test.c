@@ -460,17 +460,22 @@ static void run_spin_forever(struct child_shared *shared)
 	child_wait(shared);
 }
 
-static void a_thread_that_stays_inside_the_bytes_is_named(void **state)
+static struct commit_write jump_at_spin_forever(void)
 {
-	struct child_shared *shared = child_share();
-	pid_t pid = child_fork(shared, run_spin_forever);
-	struct commit_write write = {
+	return (struct commit_write){
 		.live_addr = (uint64_t)(uintptr_t)spin_forever,
 		.size = 5,
 		.is_code = 1,
 		.before = {0x90, 0xeb, 0xfe, 0x90, 0x90},
 		.after = {0xe9, 0, 0, 0, 0},
 	};
+}
+
+static void a_thread_that_stays_inside_the_bytes_is_named(void **state)
+{
+	struct child_shared *shared = child_share();
+	pid_t pid = child_fork(shared, run_spin_forever);
+	struct commit_write write = jump_at_spin_forever();
 	struct commit_plan plan = {.writes = &write,
 	                           .num_writes = 1,
 	                           .timeout_ms = 300,
@@ -494,13 +499,7 @@ static void a_thread_is_not_left_within_a_step(void **state)
 {
 	struct child_shared *shared = child_share();
 	pid_t pid = child_fork(shared, run_spin_forever);
-	struct commit_write write = {
-		.live_addr = (uint64_t)(uintptr_t)spin_forever,
-		.size = 5,
-		.is_code = 1,
-		.before = {0x90, 0xeb, 0xfe, 0x90, 0x90},
-		.after = {0xe9, 0, 0, 0, 0},
-	};
+	struct commit_write write = jump_at_spin_forever();
 	struct commit_plan plan = {.writes = &write, .num_writes = 1};
 	struct commit_result result;
 
