@@ -12,15 +12,6 @@
 
 #include "closure_private.h"
 
-bool function_refers_to(const struct function *function, uint64_t start,
-                        uint64_t size)
-{
-	for (size_t i = 0; i < function->num_references; i++)
-		if (function->references[i].target - start < size)
-			return true;
-	return false;
-}
-
 /* The object that `addr`, where nothing with a name is, may be meant for. */
 static const struct symbol *counted_object(const struct program *program,
                                            uint64_t addr)

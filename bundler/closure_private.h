@@ -106,10 +106,6 @@ HFX_MUST_CHECK struct hfx_error *
 closure_resolve_object(struct closure *closure, const struct place *place,
                        struct target *ret);
 
-/** Whether @p function refers to anything in a range. */
-bool function_refers_to(const struct function *function, uint64_t start,
-                        uint64_t size);
-
 /**
  * Whether the current function refers to a place without a name shortly before
  * @p object: perhaps it means the object (closure_bias.c).

@@ -400,24 +400,6 @@ static bool same_place(struct comparison *c, uint64_t old_addr,
 	return false;
 }
 
-static bool refers_to_object(const struct function *function,
-                             const struct symbol *symbol)
-{
-	for (size_t i = 0; i < function->num_references; i++)
-		if (function->references[i].target - symbol->addr <
-		    symbol->size)
-			return true;
-	return false;
-}
-
-static bool refers_to(const struct function *function, uint64_t addr)
-{
-	for (size_t i = 0; i < function->num_references; i++)
-		if (function->references[i].target == addr)
-			return true;
-	return false;
-}
-
 static const struct symbol *constant_at(const struct program *program,
                                         uint64_t addr)
 {
@@ -454,8 +436,8 @@ static bool same_end(struct comparison *c, uint64_t old_addr, uint64_t new_addr)
 	return o && n && o->peer == (uint32_t)(n - c->new_program->symbols) &&
 	       old_addr - o->addr == new_addr - n->addr && c->old_function &&
 	       !may_be_start(c, old_addr, new_addr) &&
-	       refers_to_object(c->old_function, o) &&
-	       refers_to_object(c->new_function, n);
+	       function_refers_to(c->old_function, o->addr, o->size) &&
+	       function_refers_to(c->new_function, n->addr, n->size);
 }
 
 /*
@@ -517,8 +499,8 @@ static bool same_set(struct comparison *c, const struct reference *o,
 	*is_done_ret = a && b && !strcmp(a->name, b->name) &&
 	               o->target - a->addr == a->size &&
 	               n->target - b->addr == b->size &&
-	               refers_to(c->old_function, a->addr) &&
-	               refers_to(c->new_function, b->addr);
+	               function_refers_to(c->old_function, a->addr, 1) &&
+	               function_refers_to(c->new_function, b->addr, 1);
 	return *is_done_ret && a->size == b->size &&
 	       same_data(c, a->addr, b->addr, a->size);
 }

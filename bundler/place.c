@@ -193,6 +193,15 @@ const uint8_t *program_bytes(const struct program *program, uint64_t addr,
 	return section->data + (addr - section->addr);
 }
 
+bool function_refers_to(const struct function *function, uint64_t start,
+                        uint64_t size)
+{
+	for (size_t i = 0; i < function->num_references; i++)
+		if (function->references[i].target - start < size)
+			return true;
+	return false;
+}
+
 bool function_is_family(const struct program *program, const struct function *a,
                         const struct function *b)
 {

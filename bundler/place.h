@@ -144,6 +144,10 @@ uint64_t text_start(const struct program *program, uint64_t addr);
  */
 uint64_t anonymous_start(const struct program *program, uint64_t addr);
 
+/** Whether @p function refers to anything in a range. */
+bool function_refers_to(const struct function *function, uint64_t start,
+                        uint64_t size);
+
 /** Whether @p a is @p b, a part of it, its whole, or a part of the same. */
 bool function_is_family(const struct program *program, const struct function *a,
                         const struct function *b);
